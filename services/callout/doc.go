@@ -1,0 +1,2 @@
+// Package callout answers nats-server's authorization requests.
+package callout

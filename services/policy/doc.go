@@ -1,0 +1,2 @@
+// Package policy turns verified claims into a grant.
+package policy

@@ -1,0 +1,2 @@
+// Package tokencheck validates tokens of OpenID Connect issuers.
+package tokencheck
