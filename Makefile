@@ -1,0 +1,73 @@
+# Every target runs from a fresh clone with Go and make; what else a target needs, it says itself.
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION  ?= $(shell cat VERSION)
+LDFLAGS  := -X harmony.internal/authcallout/shared/run.Version=$(VERSION)
+MODULES   = $(shell go list -m -f '{{.Dir}}')
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# The race detector needs cgo, and cgo a C compiler; go env knows whether both are there.
+RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,)
+
+.PHONY: help
+help: ## Print the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build all programs into bin/, static and stamped with the version.
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ \
+	  ./services/callout/cmd/callout ./services/tokencheck/cmd/tokencheck ./services/policy/cmd/policy \
+	  ./deploy/standalone/cmd/standalone ./deploy/devidp/cmd/devidp
+
+.PHONY: demo
+demo: build ## Watch devices log in: provider, nats-server and services on this machine. KEEP=1 stays up.
+	go run ./e2e/cmd/demo -bin bin $(if $(KEEP),-keep)
+
+.PHONY: test
+test: test-workspace test-alone check-deps ## Run every test that needs only Go.
+
+.PHONY: test-workspace
+test-workspace: race-notice
+	go vet work
+	go test $(RACE) work
+
+.PHONY: test-alone
+test-alone: race-notice
+	@for dir in $(MODULES); do \
+	  echo "== $${dir#$(CURDIR)/} alone"; \
+	  (cd "$$dir" && export GOWORK=off && go mod tidy -diff && go build ./... && go test $(RACE) ./...); \
+	done
+
+.PHONY: race-notice
+race-notice:
+	@$(if $(RACE),echo 'race detector: on',echo 'race detector: off: it needs a C compiler, and none was found')
+
+.PHONY: check-deps
+check-deps: ## Prove that no service links nats-server or a test package.
+	@for svc in callout tokencheck policy; do \
+	  if go list -deps ./services/$$svc/cmd/$$svc | grep -E 'nats-io/nats-server|/shared/(natstest|oidctest)$$|/deploy/'; then \
+	    echo "services/$$svc links the packages above; a service must not"; exit 1; \
+	  fi; echo "services/$$svc: links no server and no test package"; \
+	done
+
+.PHONY: lint
+lint: ## Run the linters over every module.
+	@go fmt work | (! grep .) || { echo 'the files above were not formatted'; exit 1; }
+	@tool=$$(mktemp -d)/golangci-lint; bin=$$(dirname $$tool); GOWORK=off GOBIN=$$bin go install $(GOLANGCI); \
+	for dir in $(MODULES); do (cd "$$dir" && $$tool run ./...); done
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME (default 10s) each.
+	@for dir in $(MODULES); do (cd "$$dir"; \
+	  for pkg in $$(go list ./...); do \
+	    for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	      echo "== $$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $${FUZZTIME:-10s} $$pkg; \
+	    done; \
+	  done); \
+	done
+
+.PHONY: clean
+clean: ## Remove what the targets built.
+	rm -rf bin
