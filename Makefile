@@ -57,6 +57,10 @@ lint: ## Run the linters over every module.
 	@tool=$$(mktemp -d)/golangci-lint; bin=$$(dirname $$tool); GOWORK=off GOBIN=$$bin go install $(GOLANGCI); \
 	for dir in $(MODULES); do (cd "$$dir" && $$tool run ./...); done
 
+.PHONY: docs
+docs: ## Write the reference pages that are generated from the code.
+	go run ./e2e/cmd/docs
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (default 10s) each.
 	@for dir in $(MODULES); do (cd "$$dir"; \
