@@ -167,15 +167,22 @@ var reasons = []Reason{
 	{RegistryUnavailable, "registry_unavailable", Transient, "the device registry cannot be read"},
 }
 
+// byCode finds a row by its code. Written once, when the program starts.
+var byCode = func() map[Code]*Reason {
+	m := make(map[Code]*Reason, len(reasons))
+	for i := range reasons {
+		m[reasons[i].Code] = &reasons[i]
+	}
+	return m
+}()
+
 // Reasons returns the whole table, in the order of the codes' groups. The caller may keep it.
 func Reasons() []Reason { return append([]Reason(nil), reasons...) }
 
 // Reason returns the row of c; ok is false for a code that this release does not know.
 func (c Code) Reason() (r Reason, ok bool) {
-	for _, r := range reasons {
-		if r.Code == c {
-			return r, true
-		}
+	if r, ok := byCode[c]; ok {
+		return *r, true
 	}
 	return Reason{Code: c, Name: "unknown_" + strconv.Itoa(int(c)), Class: Transient}, false
 }

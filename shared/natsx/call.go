@@ -1,0 +1,266 @@
+package natsx
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"harmony.internal/authcallout/shared/wire"
+)
+
+const (
+	// hopShave is what the way to the neighbour and back takes from the budget that goes along.
+	hopShave = 10 * time.Millisecond
+	// defaultSecondAttempt is SecondAttempt's default.
+	defaultSecondAttempt = 0.4
+	// maxAttempts of one call, those that met no responder not counted.
+	maxAttempts = 3
+	// The pause before asking again where nobody listens: doubled from the first to the longest, with jitter.
+	firstPause   = 10 * time.Millisecond
+	longestPause = 160 * time.Millisecond
+	// maxErrorBytes bounds the body of an error reply.
+	maxErrorBytes = 8 << 10
+)
+
+// Caller sends internal requests. Safe for concurrent use.
+type Caller struct {
+	conn    *Conn
+	options CallerOptions
+	inbox   *inbox
+	retries retryBudget
+}
+
+// CallerOptions tune one neighbour.
+type CallerOptions struct {
+	// Unavailable is the code for "nobody answered", for example wire.TokencheckUnavailable.
+	Unavailable wire.Code
+	// SecondAttempt is the share of the remaining budget after which the request is sent once more, to whichever replica
+	// takes it; 0 means 0.4.
+	SecondAttempt float64
+	// MaxReplyBytes bounds the success reply; a longer one is wire.BadReply.
+	MaxReplyBytes int
+}
+
+// NewCaller returns a Caller over c.
+func NewCaller(c *Conn, o CallerOptions) (*Caller, error) {
+	if o.SecondAttempt <= 0 || o.SecondAttempt >= 1 {
+		o.SecondAttempt = defaultSecondAttempt
+	}
+	in, err := newInbox(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Caller{conn: c, options: o, inbox: in, retries: retryBudget{stock: retryStock}}, nil
+}
+
+// Call sends data to subject and returns the success reply. ctx must have a deadline; what is left of it, less a small
+// shave, goes along as wire.HeaderBudget, and id as wire.HeaderRequestID. Every error is a *wire.Error: the peer's own
+// when it answered with one, else o.Unavailable, wire.OutOfTime or wire.BadReply.
+//
+// The request must be idempotent: it is sent again, at most twice and within the budget and the retry budget, when no
+// answer came within SecondAttempt of what was left, or when a replica answered with transient trouble, which another
+// may not have. The first good reply or definite error wins. A request that met no responder is sent again after a
+// short pause as long as the budget lasts; that costs no neighbour anything.
+func (c *Caller) Call(ctx context.Context, subject, id string, data []byte) ([]byte, error) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return nil, wire.Fail(wire.Internal, "a call without a deadline", nil)
+	}
+	p := c.inbox.open()
+	defer c.inbox.close(p)
+	c.retries.called()
+	k := &call{caller: c, pending: p, subject: subject, id: id, data: data, deadline: deadline, pause: firstPause}
+	return k.run(ctx)
+}
+
+// call is one Call under way.
+type call struct {
+	caller      *Caller
+	pending     *pending
+	subject, id string
+	data        []byte
+	deadline    time.Time
+
+	// attempts were sent, of which outstanding may still be answered.
+	attempts, outstanding int
+	// last is the transient trouble met last.
+	last *wire.Error
+	// sendAt is when to send again; zero for not at all.
+	sendAt time.Time
+	// freeRetry says that sending again costs the neighbour nothing, because nobody got the attempt before.
+	freeRetry bool
+	pause     time.Duration
+}
+
+func (k *call) run(ctx context.Context) ([]byte, error) {
+	if fail := k.send(time.Now()); fail != nil {
+		return nil, fail
+	}
+	timer := time.NewTimer(k.untilNext(time.Now()))
+	defer timer.Stop()
+	for {
+		select {
+		case m := <-k.pending.replies:
+			data, fail, done := k.judge(m)
+			if done {
+				if fail != nil {
+					return nil, fail
+				}
+				return data, nil
+			}
+		case <-timer.C:
+		case <-done(ctx):
+			return nil, k.failed()
+		}
+		now := time.Now()
+		if !now.Before(k.deadline) {
+			return nil, k.failed()
+		}
+		if !k.sendAt.IsZero() && !now.Before(k.sendAt) {
+			if fail := k.sendAgain(now); fail != nil {
+				return nil, fail
+			}
+		}
+		if k.outstanding == 0 && k.sendAt.IsZero() {
+			return nil, k.failed()
+		}
+		timer.Reset(k.untilNext(now))
+	}
+}
+
+// done returns ctx.Done, but nothing for a handler's own context, whose end is the deadline that the timer watches.
+func done(ctx context.Context) <-chan struct{} {
+	if _, own := ctx.(*deadlineContext); own {
+		return nil
+	}
+	return ctx.Done()
+}
+
+func (k *call) untilNext(now time.Time) time.Duration {
+	if !k.sendAt.IsZero() && k.sendAt.Before(k.deadline) {
+		return k.sendAt.Sub(now)
+	}
+	return k.deadline.Sub(now)
+}
+
+// failed is the error of a call that got no usable answer.
+func (k *call) failed() *wire.Error {
+	if k.last != nil {
+		return k.last
+	}
+	return wire.Fail(k.caller.options.Unavailable, "no answer from "+k.subject, nil)
+}
+
+// sendAgain makes a further attempt if the retry budget allows one.
+func (k *call) sendAgain(now time.Time) *wire.Error {
+	k.sendAt = time.Time{}
+	if !k.freeRetry {
+		if k.attempts >= maxAttempts || !k.caller.retries.take() {
+			return nil
+		}
+	}
+	k.freeRetry = false
+	return k.send(now)
+}
+
+// send sends the request. It fails when there is no time left or the request can never be sent.
+func (k *call) send(now time.Time) *wire.Error {
+	left := k.deadline.Sub(now) - hopShave
+	if left <= 0 {
+		if k.last != nil {
+			return k.last
+		}
+		return wire.Fail(wire.OutOfTime, "", nil)
+	}
+	err := k.caller.conn.PublishMsg(&nats.Msg{
+		Subject: k.subject,
+		Reply:   k.caller.inbox.prefix + k.pending.id,
+		Header: nats.Header{
+			wire.HeaderBudget:    {strconv.FormatInt(left.Milliseconds(), 10)},
+			wire.HeaderRequestID: {k.id},
+		},
+		Data: k.data,
+	})
+	switch {
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrMaxPayload), errors.Is(err, nats.ErrBadSubject):
+		return wire.Fail(wire.Internal, "send to "+k.subject, err)
+	case err != nil:
+		k.nobody(now, err)
+		return nil
+	}
+	k.attempts++
+	k.outstanding++
+	k.sendAt = now.Add(time.Duration(float64(left) * k.caller.options.SecondAttempt))
+	return nil
+}
+
+// nobody plans to ask again where nobody got the request.
+func (k *call) nobody(now time.Time, cause error) {
+	k.last = wire.Fail(k.caller.options.Unavailable, "nobody serves "+k.subject, cause)
+	half := k.pause / 2
+	k.sendAt = now.Add(half + rand.N(half)) //nolint:gosec // jitter, not a secret
+	k.pause = min(2*k.pause, longestPause)
+	k.freeRetry = true
+}
+
+// judge takes one reply. done says that the call ends with data or fail.
+func (k *call) judge(m *nats.Msg) (data []byte, fail *wire.Error, done bool) {
+	if len(m.Header) == 0 {
+		if len(m.Data) > k.caller.options.MaxReplyBytes {
+			return nil, wire.Fail(wire.BadReply, k.subject+": longer than "+strconv.Itoa(k.caller.options.MaxReplyBytes)+" bytes", nil), true
+		}
+		return m.Data, nil, true
+	}
+	k.outstanding--
+	if len(m.Data) == 0 && m.Header.Get("Status") == noResponders {
+		k.attempts--
+		if k.outstanding <= 0 {
+			k.nobody(time.Now(), nats.ErrNoResponders)
+		}
+		return nil, nil, false
+	}
+	fail = errorReply(m)
+	if fail == nil {
+		return k.judge(&nats.Msg{Data: m.Data})
+	}
+	if fail.Code.Class() == wire.Definite {
+		return nil, fail, true
+	}
+	k.last = fail
+	switch {
+	case fail.Code == wire.OutOfTime:
+		// The replica used up what there was.
+		if k.outstanding <= 0 {
+			k.sendAt = time.Time{}
+		}
+	case k.attempts < maxAttempts:
+		k.sendAt = time.Now()
+	default:
+		k.sendAt = time.Time{}
+	}
+	return nil, nil, false
+}
+
+const noResponders = "503"
+
+// errorReply returns the error that m carries, nil when it is a success reply with headers.
+func errorReply(m *nats.Msg) *wire.Error {
+	header := m.Header.Get(wire.HeaderErrorCode)
+	if header == "" && m.Header.Get(wire.HeaderError) == "" {
+		return nil
+	}
+	var body wire.Error
+	if len(m.Data) <= maxErrorBytes && json.Unmarshal(m.Data, &body) == nil && body.Code > 0 && strconv.Itoa(int(body.Code)) == header {
+		return &body
+	}
+	code, err := strconv.Atoi(header)
+	if err != nil || code <= 0 {
+		return wire.Fail(wire.BadReply, "an error reply without a code", nil)
+	}
+	return wire.Fail(wire.Code(code), "", nil)
+}

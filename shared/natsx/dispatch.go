@@ -1,0 +1,212 @@
+package natsx
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/nats-io/nuid"
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// endpoint runs the handlers of one Endpoint. micro calls it for one request after the other; it only hands over.
+type endpoint struct {
+	conn         *Conn
+	log          *zap.Logger
+	budget       func(*Request) time.Duration
+	do           func(context.Context, *Request)
+	giveUp       func(*Request, *wire.Error)
+	tally        tally
+	subscription atomic.Pointer[nats.Subscription]
+
+	// mu guards what follows, for the time of one decision.
+	mu        sync.Mutex
+	admission *admission
+	// sweep looks for waiting requests whose time no longer suffices; it runs at sweepAt unless that is zero.
+	sweep   *time.Timer
+	sweepAt time.Time
+	// idle is closed when nothing runs and nothing waits; nil unless somebody waits for that.
+	idle chan struct{}
+}
+
+func newEndpoint(c *Conn, config *Endpoint, log *zap.Logger) *endpoint {
+	e := &endpoint{conn: c, log: log, budget: config.Budget, do: config.Handle, giveUp: config.GiveUp}
+	if e.budget == nil {
+		e.budget = headerBudget
+	}
+	if e.giveUp == nil {
+		e.giveUp = e.failGivenUp
+	}
+	e.admission = newAdmission(orDefault(config.MaxInFlight, DefaultMaxInFlight), orDefault(config.MaxWaiting, DefaultMaxWaiting))
+	return e
+}
+
+func orDefault(n, otherwise int) int {
+	if n <= 0 {
+		return otherwise
+	}
+	return n
+}
+
+// Handle implements micro.Handler.
+func (e *endpoint) Handle(m micro.Request) {
+	now := time.Now()
+	if e.subscription.Load() == nil {
+		if msg := messageOf(m); msg != nil {
+			e.subscription.Store(msg.Sub)
+		}
+	}
+	r := &Request{
+		ID:       m.Headers().Get(wire.HeaderRequestID),
+		Subject:  m.Subject(),
+		Data:     m.Data(),
+		Header:   m.Headers(),
+		Received: now,
+		reply:    m.Reply(),
+		endpoint: e,
+		started:  now,
+	}
+	if r.ID == "" || len(r.ID) > maxRequestID {
+		r.ID = nuid.Next()
+	}
+	r.budget = e.budget(r)
+	r.deadline = now.Add(r.budget)
+	r.context.deadline = r.deadline
+
+	e.mu.Lock()
+	run, gone := e.admission.offer(r, now)
+	if !run && e.admission.count() > 0 {
+		e.arm(r.deadline.Add(-e.admission.limit.need(r.budget)), now)
+	}
+	e.mu.Unlock()
+	if run {
+		go e.work(r)
+	}
+	e.letGo(gone)
+}
+
+// work runs the handler of r, and then of what waits.
+func (e *endpoint) work(r *Request) {
+	for r != nil {
+		e.handle(r)
+		now := time.Now()
+		answered := r.answered.Load()
+		e.tally.took(now.Sub(r.started))
+
+		e.mu.Lock()
+		next, gone := e.admission.done(r, answered, now)
+		e.checkIdle()
+		e.mu.Unlock()
+
+		r = nil
+		for i, n := range next {
+			if i == 0 {
+				r = n
+			} else {
+				go e.work(n)
+			}
+		}
+		e.letGo(gone)
+	}
+}
+
+// handle runs the handler once; a panic is an answer of its own, not the end of the process.
+func (e *endpoint) handle(r *Request) {
+	defer r.context.end(context.Canceled) //nolint:errcheck // the error is the context's own
+	defer func() {
+		if p := recover(); p != nil {
+			e.log.Error("panic in a handler", zap.String("subject", r.Subject), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			if err := r.Fail(wire.Fail(wire.Internal, "", fmt.Errorf("panic: %v", p))); err != nil {
+				e.log.Warn("the answer could not be sent", zap.Error(err))
+			}
+		}
+	}()
+	e.do(&r.context, r)
+}
+
+func (e *endpoint) letGo(gone []givenUp) {
+	for _, g := range gone {
+		e.tally.gaveUp(g.code)
+		e.giveUp(g.request, wire.Fail(g.code, "", nil))
+	}
+}
+
+// failGivenUp answers a request that was not taken on. It is not logged: there may be thousands in a second, and they are
+// counted.
+func (e *endpoint) failGivenUp(r *Request, fail *wire.Error) {
+	_ = r.Fail(fail)
+}
+
+// arm has the waiting requests looked through at t, unless they will be earlier. e.mu is held.
+func (e *endpoint) arm(t, now time.Time) {
+	if !e.sweepAt.IsZero() && !t.Before(e.sweepAt) {
+		return
+	}
+	e.sweepAt = t
+	if e.sweep == nil {
+		e.sweep = time.AfterFunc(t.Sub(now), e.sweepWaiting)
+		return
+	}
+	e.sweep.Reset(t.Sub(now))
+}
+
+// sweepInterval keeps the looking through from running for every single request of a burst.
+const sweepInterval = 5 * time.Millisecond
+
+func (e *endpoint) sweepWaiting() {
+	now := time.Now()
+	e.mu.Lock()
+	gone, wait := e.admission.expire(now)
+	e.sweepAt = time.Time{}
+	if wait > 0 {
+		e.arm(now.Add(max(wait, sweepInterval)), now)
+	}
+	e.checkIdle()
+	e.mu.Unlock()
+	e.letGo(gone)
+}
+
+// checkIdle wakes who waits for the end of all work. e.mu is held.
+func (e *endpoint) checkIdle() {
+	if e.idle != nil && e.admission.running == 0 && e.admission.count() == 0 {
+		close(e.idle)
+		e.idle = nil
+	}
+}
+
+// wait returns when nothing runs and nothing waits. One caller at a time.
+func (e *endpoint) wait(ctx context.Context) error {
+	idle := make(chan struct{})
+	e.mu.Lock()
+	e.idle = idle
+	e.checkIdle()
+	e.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("drain: requests are still unanswered: %w", ctx.Err())
+	}
+}
+
+// count adds one error to micro's statistics of this endpoint.
+func (e *endpoint) count(fail *wire.Error) {
+	sub := e.subscription.Load()
+	if handler := e.conn.ErrorHandler(); sub != nil && handler != nil {
+		handler(e.conn.Conn, sub, &counted{fail.Code.String()})
+	}
+}
+
+func (e *endpoint) publish(m *nats.Msg) error {
+	if m.Subject == "" {
+		return nats.ErrMsgNoReply
+	}
+	return e.conn.PublishMsg(m)
+}

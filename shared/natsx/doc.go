@@ -1,0 +1,14 @@
+// Package natsx is how the three services use NATS: one connection that never gives up while it makes sense, endpoints
+// on nats.go/micro that never wait for one another, and calls with a budget and a second attempt. It refuses to know
+// what the messages mean.
+//
+// The least permissions of a user that connects through it, with n its name and p the subject prefix:
+//
+//	subscribe  _AUTH_INBOX.n.>                  replies to its own requests
+//	           the subjects of its endpoints    with the queue group, as in "p.v1.token.check tokencheck"
+//	           $SRV.>                           nats micro ls, info, stats, ping
+//	publish    the subjects that it calls
+//	           replies, by allow_responses      one reply to each request is enough
+//
+// natstest.Users spells them out for each service.
+package natsx

@@ -1,0 +1,86 @@
+package natsx
+
+import (
+	"encoding/json"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// Request is one message for an endpoint.
+type Request struct {
+	ID       string // wire.HeaderRequestID, a new one when the requester sent none
+	Subject  string
+	Data     []byte // valid until Respond or Fail returns
+	Header   micro.Headers
+	Received time.Time // arrival in this process
+
+	reply    string
+	endpoint *endpoint
+	context  deadlineContext
+	// budget and deadline are what the request came with; started is when its handler was.
+	budget   time.Duration
+	deadline time.Time
+	started  time.Time
+	answered atomic.Bool
+}
+
+// maxRequestID bounds an id that the requester chose.
+const maxRequestID = 64
+
+// Shorten moves the end of the handler's context to t if that is earlier: what the request turned out to say may leave
+// it less time than its budget.
+func (r *Request) Shorten(t time.Time) { r.context.shorten(t) }
+
+// Respond sends the success reply. At most one of Respond and Fail has an effect.
+func (r *Request) Respond(data []byte) error {
+	if r.answered.Swap(true) {
+		return nil
+	}
+	return r.endpoint.publish(&nats.Msg{Subject: r.reply, Data: data})
+}
+
+// Fail sends e as the error reply, with micro's error headers, and counts it in the endpoint's statistics.
+func (r *Request) Fail(e *wire.Error) error {
+	if r.answered.Swap(true) {
+		return nil
+	}
+	r.endpoint.count(e)
+	body, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	return r.endpoint.publish(&nats.Msg{
+		Subject: r.reply,
+		Header: nats.Header{
+			wire.HeaderErrorCode: {strconv.Itoa(int(e.Code))},
+			wire.HeaderError:     {e.Reason},
+		},
+		Data: body,
+	})
+}
+
+// Count counts e as this request's error without an answer: for a requester that must not get one.
+func (r *Request) Count(e *wire.Error) {
+	if !r.answered.Swap(true) {
+		r.endpoint.count(e)
+	}
+}
+
+// headerBudget is how long r may take by its own header, DefaultBudget when that is absent or not a duration.
+func headerBudget(r *Request) time.Duration {
+	text := r.Header.Get(wire.HeaderBudget)
+	if text == "" {
+		return DefaultBudget
+	}
+	ms, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return DefaultBudget
+	}
+	return min(time.Duration(ms)*time.Millisecond, maxBudget)
+}

@@ -1,0 +1,148 @@
+package natsx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// Endpoint is one operation of a service.
+type Endpoint struct {
+	Name    string
+	Subject string
+	Queue   string
+	// MaxInFlight bounds how many handlers run at once; how many really do follows what they experience. MaxWaiting
+	// bounds how many requests wait for one; beyond it, and when its budget ends while it waits, a request is given up,
+	// newest first served (DESIGN P4). 0 means DefaultMaxInFlight and DefaultMaxWaiting.
+	MaxInFlight int
+	MaxWaiting  int
+	// Budget returns how long a request may take from its arrival; nil reads wire.HeaderBudget, with DefaultBudget when absent.
+	Budget func(*Request) time.Duration
+	// Handle does the work in a goroutine of its own; ctx ends with the budget and when Handle returns.
+	Handle func(ctx context.Context, r *Request)
+	// GiveUp is called in place of Handle for a request that was not taken on: wire.Overloaded or wire.OutOfTime. It
+	// must not block. nil answers with the error.
+	GiveUp func(r *Request, e *wire.Error)
+}
+
+// Bounds of an endpoint that names none.
+const (
+	DefaultMaxInFlight = 4096
+	DefaultMaxWaiting  = 16384
+	// DefaultBudget of an internal request that names none.
+	DefaultBudget = 1500 * time.Millisecond
+	// maxBudget bounds what a header may ask for.
+	maxBudget = time.Minute
+)
+
+// Bounds of what nats.go holds between the socket and the admission, which takes it in at once.
+const (
+	pendingMessages = 1 << 16
+	pendingBytes    = 256 << 20
+)
+
+// Service describes a micro service.
+type Service struct {
+	Name        string
+	Version     string // bare semantic version
+	Description string
+	Metadata    map[string]string
+	Endpoints   []Endpoint
+	// Stats returns the service's own figures for `nats micro stats`, where they are at data.service beside data.load;
+	// safe for concurrent use. It must not wait for a request: micro holds a lock meanwhile. Optional.
+	Stats func(endpoint string) any
+}
+
+// Server is a running Service.
+type Server struct {
+	conn      *Conn
+	micro     micro.Service
+	endpoints map[string]*endpoint
+}
+
+// Serve registers s on c and returns once its subscriptions are with the server or the connection is down.
+func Serve(c *Conn, s Service, log *zap.Logger) (*Server, error) {
+	srv := &Server{conn: c, endpoints: make(map[string]*endpoint, len(s.Endpoints))}
+	for i := range s.Endpoints {
+		srv.endpoints[s.Endpoints[i].Name] = newEndpoint(c, &s.Endpoints[i], log)
+	}
+	var err error
+	srv.micro, err = micro.AddService(c.Conn, micro.Config{
+		Name:        s.Name,
+		Version:     s.Version,
+		Description: s.Description,
+		Metadata:    s.Metadata,
+		StatsHandler: func(e *micro.Endpoint) any {
+			own := Statistics{Load: srv.endpoints[e.Name].load()}
+			if s.Stats != nil {
+				own.Service = s.Stats(e.Name)
+			}
+			return own
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("micro service %s: %w", s.Name, err)
+	}
+	for _, e := range s.Endpoints {
+		if err := srv.micro.AddEndpoint(e.Name, srv.endpoints[e.Name], micro.WithEndpointSubject(e.Subject),
+			micro.WithEndpointQueueGroup(e.Queue), micro.WithEndpointPendingLimits(pendingMessages, pendingBytes)); err != nil {
+			return nil, errors.Join(fmt.Errorf("endpoint %s on %s: %w", e.Name, e.Subject, err), srv.micro.Stop())
+		}
+	}
+	if c.IsConnected() {
+		if err := c.FlushTimeout(flushTimeout); err != nil {
+			log.Warn("the subscriptions are not with the nats server yet; they will be after the next connect", zap.Error(err))
+		}
+	}
+	return srv, nil
+}
+
+const flushTimeout = 5 * time.Second
+
+// Drain takes no new requests, waits until those taken on are answered or ctx ends, and stops the micro service. The
+// connection stays open: its owner closes it.
+func (s *Server) Drain(ctx context.Context) error {
+	if err := s.micro.Stop(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		return err
+	}
+	if err := s.takeInRest(ctx); err != nil {
+		return err
+	}
+	for _, e := range s.endpoints {
+		if err := e.wait(ctx); err != nil {
+			return err
+		}
+	}
+	if !s.conn.IsConnected() {
+		return nil
+	}
+	return s.conn.FlushWithContext(ctx)
+}
+
+// takeInRest returns when every request that the server sent before it stopped sending has been taken in: after a round
+// trip they are all in this process, and after the barrier they are with their endpoint.
+func (s *Server) takeInRest(ctx context.Context) error {
+	if !s.conn.IsConnected() {
+		return nil
+	}
+	if err := s.conn.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	handed := make(chan struct{})
+	if err := s.conn.Barrier(func() { close(handed) }); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	select {
+	case <-handed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,182 @@
+package strictjson_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"harmony.internal/authcallout/shared/strictjson"
+)
+
+var limits = strictjson.Limits{MaxBytes: 1 << 16, MaxDepth: 8, MaxMembers: 1000}
+
+func nested(n int) string {
+	return `{"a":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}`
+}
+
+func many(n int, name string) string {
+	var b strings.Builder
+	b.WriteString("{")
+	for i := range n {
+		fmt.Fprintf(&b, "%q:1,", fmt.Sprintf("m%d", i))
+	}
+	return b.String() + name + `:2}`
+}
+
+func TestCheckObject(t *testing.T) {
+	names := []string{"sub", "iss", "kid"}
+	for _, tt := range []struct {
+		name, text string
+		want       error
+	}{
+		{"empty object", `{}`, nil},
+		{"every kind of value", ` {"a":[1,-0.5e+3,true,false,null,"\u00e9\n",{"b":{}}], "c" : "é" } `, nil},
+		{"surrogate pair", `{"a":"\ud83d\ude00"}`, nil},
+		{"same member in two objects", `{"a":{"x":1},"b":{"x":1}}`, nil},
+		{"case twins below the top", `{"roles":{"Device":1,"device":2}}`, nil},
+		{"as deep as allowed", nested(7), nil},
+
+		{"member twice", `{"sub":"a","sub":"b"}`, strictjson.ErrDuplicate},
+		{"member twice below the top", `{"a":[{"x":1,"x":2}]}`, strictjson.ErrDuplicate},
+		{"member twice, once escaped", `{"sub":"a","s\u0075b":"b"}`, strictjson.ErrDuplicate},
+		{"member twice, escaped pair", `{"😀":1,"\ud83d\ude00":2}`, strictjson.ErrDuplicate},
+		{"case twins", `{"sub":"a","SUB":"b"}`, strictjson.ErrDuplicate},
+		{"long s", `{"sub":"a","ſub":"b"}`, strictjson.ErrDuplicate},
+		{"kelvin sign", `{"x":1,"kid":1,"\u212aid":2}`, strictjson.ErrDuplicate},
+		{"known name in another case alone", `{"Sub":"a"}`, strictjson.ErrDuplicate},
+		{"known name with long s alone", `{"iſs":"a"}`, strictjson.ErrDuplicate},
+		{"twins among many", many(40, `"M7"`), strictjson.ErrDuplicate},
+		{"twice among many", many(40, `"m7"`), strictjson.ErrDuplicate},
+
+		{"too deep", nested(8), strictjson.ErrTooLarge},
+		{"far too deep", nested(20000), strictjson.ErrTooLarge},
+		{"too many members", many(1000, `"x"`), strictjson.ErrTooLarge},
+		{"too many elements", `{"a":[` + strings.Repeat("1,", 1000) + `1]}`, strictjson.ErrTooLarge},
+		{"too long", `{"a":"` + strings.Repeat("x", 1<<16) + `"}`, strictjson.ErrTooLarge},
+
+		{"nothing", ``, strictjson.ErrSyntax},
+		{"an array", `[]`, strictjson.ErrSyntax},
+		{"a string", `"a"`, strictjson.ErrSyntax},
+		{"byte order mark", "\ufeff{}", strictjson.ErrSyntax},
+		{"two objects", `{}{}`, strictjson.ErrSyntax},
+		{"trailing comma", `{"a":1,}`, strictjson.ErrSyntax},
+		{"no comma", `{"a":1 "b":2}`, strictjson.ErrSyntax},
+		{"unterminated", `{"a":"b`, strictjson.ErrSyntax},
+		{"comment", `{"a":1/**/}`, strictjson.ErrSyntax},
+		{"leading zero", `{"a":01}`, strictjson.ErrSyntax},
+		{"no fraction", `{"a":1.}`, strictjson.ErrSyntax},
+		{"no exponent", `{"a":1e}`, strictjson.ErrSyntax},
+		{"plus", `{"a":+1}`, strictjson.ErrSyntax},
+		{"NaN", `{"a":NaN}`, strictjson.ErrSyntax},
+		{"wrong literal", `{"a":nul1}`, strictjson.ErrSyntax},
+		{"cut literal", `{"a":tru`, strictjson.ErrSyntax},
+		{"control character", "{\"a\":\"\x01\"}", strictjson.ErrSyntax},
+		{"invalid UTF-8", "{\"a\":\"\xff\"}", strictjson.ErrSyntax},
+		{"overlong UTF-8", "{\"a\":\"\xc0\xaf\"}", strictjson.ErrSyntax},
+		{"half a surrogate pair", `{"a":"\ud83d"}`, strictjson.ErrSyntax},
+		{"two high surrogates", `{"a":"\ud83d\ud83d"}`, strictjson.ErrSyntax},
+		{"low surrogate first", `{"a":"\ude00\ud83d"}`, strictjson.ErrSyntax},
+		{"unknown escape", `{"a":"\x41"}`, strictjson.ErrSyntax},
+		{"cut escape", `{"a":"\u12`, strictjson.ErrSyntax},
+		{"single quotes", `{'a':1}`, strictjson.ErrSyntax},
+		{"number as name", `{1:1}`, strictjson.ErrSyntax},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := strictjson.CheckObject([]byte(tt.text), limits, names...)
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("got %v, want %v", err, tt.want)
+			}
+			if err == nil && !json.Valid([]byte(tt.text)) {
+				t.Fatal("accepted what encoding/json refuses")
+			}
+		})
+	}
+}
+
+func TestCheckObjectDoesNotAllocate(t *testing.T) {
+	text := []byte(`{"iss":"https://id.example.com","sub":"1","aud":["2"],"exp":3,"roles":{"device":{"4":"d"}}}`)
+	names := []string{"sub", "iss"}
+	if n := testing.AllocsPerRun(100, func() {
+		if err := strictjson.CheckObject(text, limits, names...); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// unique reports, by way of encoding/json's own tokens, whether no object holds a member twice.
+func unique(dec *json.Decoder) bool {
+	tok, err := dec.Token()
+	if err != nil {
+		return false
+	}
+	delim, ok := tok.(json.Delim)
+	if !ok {
+		return true
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		if delim == '{' {
+			name, err := dec.Token()
+			if err != nil || seen[name.(string)] {
+				return false
+			}
+			seen[name.(string)] = true
+		}
+		if !unique(dec) {
+			return false
+		}
+	}
+	_, err = dec.Token()
+	return err == nil
+}
+
+func FuzzCheckObject(f *testing.F) {
+	for _, seed := range []string{`{}`, `{"a":[1,{"b":"\u00e9"}]}`, `{"sub":"a","SUB":"b"}`, many(20, `"x"`), nested(5), `{"a":"\ud83d\ude00"}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if strictjson.CheckObject(data, limits) != nil {
+			return
+		}
+		var m map[string]any
+		dec := json.NewDecoder(bytes.NewReader(data))
+		dec.UseNumber()
+		if err := dec.Decode(&m); err != nil || !json.Valid(data) {
+			t.Fatalf("accepted what encoding/json refuses: %v", err)
+		}
+		if !unique(json.NewDecoder(bytes.NewReader(data))) {
+			t.Fatal("accepted a member twice")
+		}
+		for a := range m {
+			for b := range m {
+				if a != b && strings.EqualFold(a, b) {
+					t.Fatalf("accepted %q beside %q", a, b)
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkCheckObject(b *testing.B) {
+	text := []byte(`{"aud":["400938672314125350"],"client_id":"sensor-a","exp":1795517272,"iat":1795474072,"iss":"http://localhost:18080","jti":"V2_1-at_2","nbf":1795474072,"sub":"400938672414788646","urn:zitadel:iam:org:project:400938672314125350:roles":{"device":{"400938383779630118":"zitadel.localhost"}}}`)
+	b.Run("strictjson", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := strictjson.CheckObject(text, limits, "sub", "iss", "aud", "exp", "nbf", "iat"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("json.Valid", func(b *testing.B) {
+		for b.Loop() {
+			if !json.Valid(text) {
+				b.Fatal("invalid")
+			}
+		}
+	})
+}

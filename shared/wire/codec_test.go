@@ -1,0 +1,228 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"harmony.internal/authcallout/shared/strictjson"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+var verified = wire.Verified{
+	Issuer:    "https://zitadel.example.com",
+	Subject:   "400938672414788646",
+	ExpiresAt: 1795517272,
+	IssuedAt:  1795474072,
+	KeyID:     "400938385641835558",
+	Algorithm: "RS256",
+	TokenID:   "V2_1-at_2",
+	Roles:     []string{"device"},
+	Claims:    json.RawMessage(`{"iss":"https://zitadel.example.com","sub":"400938672414788646","exp":1795517272,"device_id":"sensor-a"}`),
+	KeySet:    "c0ffee",
+}
+
+var decide = wire.DecideRequest{
+	Token: verified,
+	Client: wire.Client{
+		Host: "192.0.2.7", ID: 17, Kind: "Client", Type: "mqtt", Name: "n", User: "u", MQTTClientID: "m",
+		TLS:      &wire.ClientTLS{Subject: "CN=sensor-a", DNS: []string{"a.example.com"}, URIs: []string{"urn:a"}, Emails: []string{"a@example.com"}, SHA256: "abc"},
+		ServerID: "NAAA", ServerName: "one",
+	},
+}
+
+var grant = wire.Grant{
+	Rule: "device", Device: "sensor-a", Account: "DEVICES",
+	Publish:           wire.Permissions{Allow: []string{"device-state.sensor-a", "_INBOX.>"}},
+	Subscribe:         wire.Permissions{Allow: []string{"device-commands.sensor-a", "_INBOX.>"}, Deny: []string{"secret.>"}},
+	Responses:         &wire.Responses{Max: 1, TTLMillis: 5000},
+	MaxSessionSeconds: 3600, PolicyGeneration: 3, PolicyHash: "beef",
+}
+
+// golden holds m against its file byte for byte, and reads the file back.
+func golden[M wire.Message](t *testing.T, name string, m *M) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".json")
+	data, err := wire.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(file, append(data, '\n'), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := append(data, '\n'); !bytes.Equal(got, want) {
+		t.Errorf("%s: the contract changed\n got %s\nwant %s", name, got, want)
+	}
+	back, err := wire.Decode[M](want, len(want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(back, m) {
+		t.Errorf("%s: read back %+v, want %+v", name, back, m)
+	}
+}
+
+func TestGoldens(t *testing.T) {
+	golden(t, "check_request", &wire.CheckRequest{Token: "header.payload.signature", CertificateSHA256: "abc"})
+	golden(t, "verified", &verified)
+	golden(t, "decide_request", &decide)
+	golden(t, "grant", &grant)
+	golden(t, "grant_least", &wire.Grant{Rule: "device"})
+	golden(t, "error", wire.Fail(wire.AudienceMismatch, "aud", nil))
+}
+
+// TestReasonsAreAppendOnly holds the table against a list that only grows.
+func TestReasonsAreAppendOnly(t *testing.T) {
+	var b strings.Builder
+	codes, reasonNames := map[wire.Code]bool{}, map[string]bool{}
+	for _, r := range wire.Reasons() {
+		fmt.Fprintf(&b, "%d %s %s\n", r.Code, r.Name, r.Class)
+		if codes[r.Code] || reasonNames[r.Name] {
+			t.Errorf("%d %s stands twice", r.Code, r.Name)
+		}
+		codes[r.Code], reasonNames[r.Name] = true, true
+		if definite := r.Code < 5000; definite != (r.Class == wire.Definite) {
+			t.Errorf("%d %s is %s", r.Code, r.Name, r.Class)
+		}
+		if r.Text == "" || r.Code.String() != r.Name || r.Code.Class() != r.Class {
+			t.Errorf("%d %s: row and look-up differ", r.Code, r.Name)
+		}
+	}
+	file := filepath.Join("testdata", "reasons.txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := "\n" + b.String()
+	for line := range strings.Lines(string(want)) {
+		if !strings.Contains(have, "\n"+line) {
+			t.Errorf("row %q is gone or changed", strings.TrimSpace(line))
+		}
+	}
+	if len(want) != b.Len() {
+		t.Error("rows were added; run the test with -update")
+	}
+}
+
+func TestUnknownCodeIsTransient(t *testing.T) {
+	c := wire.Code(1999)
+	if _, ok := c.Reason(); ok || c.Class() != wire.Transient || c.String() != "unknown_1999" {
+		t.Errorf("%v %v", c.Class(), c)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	deep := `{"rule":` + strings.Repeat("[", wire.MaxDepth) + strings.Repeat("]", wire.MaxDepth) + `}`
+	for _, tt := range []struct {
+		name, text string
+		want       error
+	}{
+		{"twice", `{"rule":"a","rule":"b"}`, strictjson.ErrDuplicate},
+		{"case", `{"Rule":"a"}`, strictjson.ErrDuplicate},
+		{"long s", `{"policy_haſh":"a"}`, strictjson.ErrDuplicate},
+		{"too deep", deep, strictjson.ErrTooLarge},
+		{"too long", `{"rule":"` + strings.Repeat("a", 200) + `"}`, strictjson.ErrTooLarge},
+		{"not an object", `[]`, strictjson.ErrSyntax},
+		{"nothing", ``, strictjson.ErrSyntax},
+	} {
+		if _, err := wire.Decode[wire.Grant]([]byte(tt.text), 200); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+		}
+	}
+	var wrong *json.UnmarshalTypeError
+	if _, err := wire.Decode[wire.Grant]([]byte(`{"rule":1}`), 200); !errors.As(err, &wrong) {
+		t.Errorf("wrong type: %v", err)
+	}
+	if g, err := wire.Decode[wire.Grant]([]byte(`{"rule":"a","later":{"x":[1]}}`), 200); err != nil || g.Rule != "a" {
+		t.Errorf("an unknown member must be ignored: %v", err)
+	}
+}
+
+func TestErrorKeepsItsCause(t *testing.T) {
+	cause := errors.New("dial refused")
+	e := wire.Fail(wire.KeySetUnavailable, "issuer 1", cause)
+	if !errors.Is(e, cause) || wire.CodeOf(fmt.Errorf("wrapped: %w", e)) != wire.KeySetUnavailable || wire.CodeOf(cause) != wire.Internal {
+		t.Error("the chain is broken")
+	}
+	if data, err := wire.Encode(e); err != nil || bytes.Contains(data, []byte("dial")) {
+		t.Errorf("the cause crossed the wire: %s %v", data, err)
+	}
+}
+
+func TestSubjects(t *testing.T) {
+	s, err := wire.NewSubjects("")
+	if err != nil || s.TokenCheck() != "auth.v1.token.check" || s.PolicyDecide() != "auth.v1.policy.decide" || s.Kick("N1") != "auth.kick.N1" {
+		t.Errorf("%v %v", s, err)
+	}
+	if s, err := wire.NewSubjects("east_1"); err != nil || s.TokenCheck() != "east_1.v1.token.check" {
+		t.Errorf("%v %v", s, err)
+	}
+	for _, bad := range []string{"a.b", "*", ">", "$SYS", " ", strings.Repeat("a", 65)} {
+		if _, err := wire.NewSubjects(bad); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
+
+// fuzzMessage checks that whatever Decode accepts means the same after a round trip.
+func fuzzMessage[M wire.Message](t *testing.T, data []byte) {
+	m, err := wire.Decode[M](data, 1<<12)
+	if err != nil {
+		return
+	}
+	once, err := wire.Encode(m)
+	if err != nil {
+		t.Fatalf("cannot encode what was decoded: %v", err)
+	}
+	again, err := wire.Decode[M](once, 1<<16)
+	if err != nil {
+		t.Fatalf("cannot decode what was encoded: %v\n%s", err, once)
+	}
+	if twice, err := wire.Encode(again); err != nil || !bytes.Equal(once, twice) {
+		t.Fatalf("not stable: %s\n%s", once, twice)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	files, err := filepath.Glob(filepath.Join("testdata", "*.json"))
+	if err != nil || len(files) == 0 {
+		f.Fatal("no goldens", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fuzzMessage[wire.CheckRequest](t, data)
+		fuzzMessage[wire.DecideRequest](t, data)
+		fuzzMessage[wire.Grant](t, data)
+		fuzzMessage[wire.Error](t, data)
+		// A Verified without claims cannot be encoded: its claims are always there on the wire.
+		if v, err := wire.Decode[wire.Verified](data, 1<<12); err == nil && len(v.Claims) > 0 {
+			fuzzMessage[wire.Verified](t, data)
+		}
+	})
+}
