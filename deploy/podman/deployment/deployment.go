@@ -36,8 +36,9 @@ type container struct {
 func (d *Deployment) containerName(service string) string { return d.Project + "-" + service }
 
 func (d *Deployment) inspect(ctx context.Context, service string) (container, error) {
-	if _, err := d.Engine.run(ctx, "container", "inspect", "--format", "x", d.containerName(service)); err != nil {
-		return container{}, ctx.Err()
+	there, err := d.Engine.run(ctx, "ps", "-a", "-q", "--filter", "name=^"+d.containerName(service)+"$")
+	if err != nil || there == "" {
+		return container{}, err
 	}
 	text, err := d.Engine.run(ctx, "container", "inspect", "--format",
 		`{{.State.Status}} {{.Image}} {{index .Config.Labels "authcallout.config"}}`, d.containerName(service))
@@ -261,12 +262,11 @@ func (d *Deployment) waitHealthy(ctx context.Context, service string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for {
-		_, err := d.Engine.run(ctx, "healthcheck", "run", name)
-		if err == nil {
+		if d.Engine.healthy(ctx, name) {
 			return nil
 		}
-		is, inspectErr := d.inspect(ctx, service)
-		if inspectErr == nil && is.state != "running" {
+		is, err := d.inspect(ctx, service)
+		if err == nil && is.state != "running" {
 			return fmt.Errorf("%s is %s instead of running; its last words:\n%s", name, is.state, d.lastWords(name))
 		}
 		select {

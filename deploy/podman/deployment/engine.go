@@ -67,6 +67,17 @@ func (e *Engine) command(ctx context.Context, out io.Writer, argv []string) (str
 	return strings.TrimSpace(stdout.String()), nil
 }
 
+// healthy runs the container's health check now, or, where the engine cannot, returns what the last run found. podman needs systemd
+// for periodic runs; asking does not.
+func (e *Engine) healthy(ctx context.Context, name string) bool {
+	if e.cli[0] == "docker" {
+		status, err := e.run(ctx, "container", "inspect", "--format", "{{.State.Health.Status}}", name)
+		return err == nil && status == "healthy"
+	}
+	_, err := e.run(ctx, "healthcheck", "run", name)
+	return err == nil
+}
+
 // lastLines leaves out what podman says about health timers on a host without systemd; it works without them.
 func lastLines(text string, n int) string {
 	var lines []string

@@ -134,7 +134,7 @@ func (s State) renderServers(c *Config, m Modes, id topology.Identities) error {
 
 func (s State) routePassword() (string, error) {
 	path := s.in("admin", "route.password")
-	raw, err := os.ReadFile(path)
+	raw, err := os.ReadFile(path) //nolint:gosec // below the state directory
 	if errors.Is(err, fs.ErrNotExist) {
 		raw = []byte(rand.Text() + rand.Text())
 		err = topology.WriteSecret(path, raw)
@@ -201,7 +201,7 @@ func hashDir(dir string) (string, error) {
 		if e.IsDir() || slices.Contains([]string{rulesFile}, e.Name()) || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		raw, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		raw, err := os.ReadFile(filepath.Join(dir, e.Name())) //nolint:gosec // below the state directory
 		if err != nil {
 			return "", err
 		}

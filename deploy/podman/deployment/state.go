@@ -53,7 +53,7 @@ func (s State) hand(dirs ...string) error {
 			if err != nil {
 				return err
 			}
-			return os.Lchown(path, uid, gid)
+			return os.Lchown(path, uid, gid) //nolint:gosec // a link is not followed
 		})
 		failed = errors.Join(failed, err)
 	}

@@ -34,12 +34,10 @@ Each takes -h.
 
 // flags are those of every command.
 type flags struct {
-	set                            *flag.FlagSet
-	engine, state, file, project   string
-	version                        string
-	development, cluster           bool
-	purge, follow                  bool
-	service, tokenFile, configFile string
+	set                                   *flag.FlagSet
+	engine, state, file, project, version string
+	development, cluster, purge, follow   bool
+	service, tokenFile                    string
 }
 
 func parse(name string, args []string, root string, stderr io.Writer) (*flags, error) {
@@ -70,7 +68,7 @@ func parse(name string, args []string, root string, stderr io.Writer) (*flags, e
 		return nil, fmt.Errorf("unexpected argument %q", f.set.Arg(0))
 	}
 	if f.version == "" {
-		raw, err := os.ReadFile(filepath.Join(root, "VERSION"))
+		raw, err := os.ReadFile(filepath.Join(root, "VERSION")) //nolint:gosec // the repository's own
 		if err != nil {
 			return nil, err
 		}
