@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/nats-io/nats.go"
+
 	"harmony.internal/authcallout/shared/config"
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -96,8 +98,21 @@ func (c *Config) checkCredentials(key string, r *config.Report) {
 	if (c.User == "") != (c.PasswordFile == "") {
 		r.Errorf(key+".user", "user and password_file belong together; one of them is missing")
 	}
+	checkFile(key+".password_file", c.PasswordFile, r)
+	checkFile(key+".nkey_seed_file", c.NkeySeedFile, r)
+	checkFile(key+".creds_file", c.CredsFile, r)
 	if len(ways) == 0 {
 		r.Warnf(key, "no credentials: the server must let this process in without any")
+	}
+}
+
+// checkFile reports a file that cannot be read as a secret; "" is no file.
+func checkFile(key string, path config.Path, r *config.Report) {
+	if path == "" {
+		return
+	}
+	if _, err := config.ReadSecret(path); err != nil {
+		r.Errorf(key, "%v", err)
 	}
 }
 
@@ -105,4 +120,12 @@ func (t *TLS) check(key string, r *config.Report) {
 	if (t.CertFile == "") != (t.KeyFile == "") {
 		r.Errorf(key+".cert_file", "cert_file and key_file belong together; one of them is missing")
 	}
+	if t.CAFile != "" {
+		// Longer than a secret may be when it holds a whole system's roots.
+		if err := nats.RootCAs(string(t.CAFile))(&nats.Options{}); err != nil {
+			r.Errorf(key+".ca_file", "%v", err)
+		}
+	}
+	checkFile(key+".cert_file", t.CertFile, r)
+	checkFile(key+".key_file", t.KeyFile, r)
 }

@@ -43,8 +43,9 @@ func (c *deadlineContext) Err() error {
 	late := c.err == nil && !time.Now().Before(c.deadline)
 	err := c.err
 	c.mu.Unlock()
-	if late {
-		return c.end(context.DeadlineExceeded)
+	if late { // a concurrent end may have come first: both errors were true then
+		c.end(context.DeadlineExceeded)
+		return context.DeadlineExceeded
 	}
 	return err
 }
@@ -64,17 +65,16 @@ func (c *deadlineContext) shorten(t time.Time) {
 	}
 }
 
-// end ends the context with err unless it has ended, and returns the error with which it has.
-func (c *deadlineContext) end(err error) error {
+// end ends the context with err, unless it has ended.
+func (c *deadlineContext) end(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
-		return c.err
+		return
 	}
 	c.err = err
 	if c.done != nil {
 		close(c.done)
 		c.timer.Stop()
 	}
-	return err
 }

@@ -32,7 +32,9 @@ type endpoint struct {
 	// sweep looks for waiting requests whose time no longer suffices; it runs at sweepAt unless that is zero.
 	sweep   *time.Timer
 	sweepAt time.Time
-	// idle is closed when nothing runs and nothing waits; nil unless somebody waits for that.
+	// givingUp counts the requests on their way to giveUp.
+	givingUp int
+	// idle is closed when nothing runs, waits or is given up; nil unless somebody waits for that.
 	idle chan struct{}
 }
 
@@ -85,6 +87,7 @@ func (e *endpoint) Handle(m micro.Request) {
 	if !run && e.admission.count() > 0 {
 		e.arm(r.deadline.Add(-e.admission.limit.need(r.budget)), now)
 	}
+	e.givingUp += len(gone)
 	e.mu.Unlock()
 	if run {
 		go e.work(r)
@@ -102,6 +105,7 @@ func (e *endpoint) work(r *Request) {
 
 		e.mu.Lock()
 		next, gone := e.admission.done(r, answered, now)
+		e.givingUp += len(gone)
 		e.checkIdle()
 		e.mu.Unlock()
 
@@ -119,7 +123,7 @@ func (e *endpoint) work(r *Request) {
 
 // handle runs the handler once; a panic is an answer of its own, not the end of the process.
 func (e *endpoint) handle(r *Request) {
-	defer r.context.end(context.Canceled) //nolint:errcheck // the error is the context's own
+	defer r.context.end(context.Canceled)
 	defer func() {
 		if p := recover(); p != nil {
 			e.log.Error("panic in a handler", zap.String("subject", r.Subject), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
@@ -131,11 +135,19 @@ func (e *endpoint) handle(r *Request) {
 	e.do(&r.context, r)
 }
 
+// letGo gives up requests that were counted in givingUp.
 func (e *endpoint) letGo(gone []givenUp) {
+	if len(gone) == 0 {
+		return
+	}
 	for _, g := range gone {
 		e.tally.gaveUp(g.code)
 		e.giveUp(g.request, wire.Fail(g.code, "", nil))
 	}
+	e.mu.Lock()
+	e.givingUp -= len(gone)
+	e.checkIdle()
+	e.mu.Unlock()
 }
 
 // failGivenUp answers a request that was not taken on. It is not logged: there may be thousands in a second, and they are
@@ -168,20 +180,20 @@ func (e *endpoint) sweepWaiting() {
 	if wait > 0 {
 		e.arm(now.Add(max(wait, sweepInterval)), now)
 	}
-	e.checkIdle()
+	e.givingUp += len(gone)
 	e.mu.Unlock()
 	e.letGo(gone)
 }
 
 // checkIdle wakes who waits for the end of all work. e.mu is held.
 func (e *endpoint) checkIdle() {
-	if e.idle != nil && e.admission.running == 0 && e.admission.count() == 0 {
+	if e.idle != nil && e.admission.running == 0 && e.admission.count() == 0 && e.givingUp == 0 {
 		close(e.idle)
 		e.idle = nil
 	}
 }
 
-// wait returns when nothing runs and nothing waits. One caller at a time.
+// wait returns when nothing runs, waits or is given up. One caller at a time.
 func (e *endpoint) wait(ctx context.Context) error {
 	idle := make(chan struct{})
 	e.mu.Lock()

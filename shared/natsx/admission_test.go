@@ -1,0 +1,215 @@
+package natsx
+
+import (
+	"testing"
+	"time"
+
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// start is any moment: the admission knows no clock.
+var start = time.Unix(1_700_000_000, 0)
+
+func at(d time.Duration) time.Time { return start.Add(d) }
+
+func request(id string, received, budget time.Duration) *Request {
+	return &Request{ID: id, Received: at(received), started: at(received), budget: budget, deadline: at(received + budget)}
+}
+
+func ids(gone []givenUp) (s string) {
+	for _, g := range gone {
+		s += g.request.ID
+	}
+	return s
+}
+
+func nextIDs(next []*Request) (s string) {
+	for _, r := range next {
+		s += r.ID
+	}
+	return s
+}
+
+func TestAdmissionServesTheNewest(t *testing.T) {
+	a := newAdmission(1, 10)
+	first := request("a", 0, time.Second)
+	if run, _ := a.offer(first, at(0)); !run {
+		t.Fatal("the first request must run")
+	}
+	for i, id := range []string{"b", "c", "d"} {
+		received := time.Duration(i+1) * time.Millisecond
+		if run, gone := a.offer(request(id, received, time.Second), at(received)); run || gone != nil {
+			t.Fatalf("%s: run %v, gone %q; want it to wait", id, run, ids(gone))
+		}
+	}
+	order := ""
+	for running := first; ; {
+		next, gone := a.done(running, true, at(10*time.Millisecond))
+		if gone != nil {
+			t.Fatalf("gone %q, want none", ids(gone))
+		}
+		if len(next) == 0 {
+			break
+		}
+		running = next[0]
+		order += nextIDs(next)
+	}
+	if order != "dcb" {
+		t.Errorf("served in the order %q, want dcb", order)
+	}
+	if a.running != 0 || a.count() != 0 {
+		t.Errorf("running %d, waiting %d at the end", a.running, a.count())
+	}
+}
+
+func TestAdmissionGivesUp(t *testing.T) {
+	t.Run("the oldest when there is no room", func(t *testing.T) {
+		a := newAdmission(1, 2)
+		for _, id := range []string{"a", "b", "c"} {
+			a.offer(request(id, 0, time.Second), at(0))
+		}
+		_, gone := a.offer(request("d", 0, time.Second), at(0))
+		if ids(gone) != "b" || gone[0].code != wire.Overloaded {
+			t.Errorf("gave up %q, want b as overloaded", ids(gone))
+		}
+	})
+	t.Run("one whose time has passed before it came", func(t *testing.T) {
+		a := newAdmission(1, 2)
+		run, gone := a.offer(request("a", 0, 0), at(0))
+		if run || ids(gone) != "a" || gone[0].code != wire.OutOfTime {
+			t.Errorf("run %v, gave up %q; want a as out of time", run, ids(gone))
+		}
+	})
+	t.Run("those whose time passed while they waited", func(t *testing.T) {
+		a := newAdmission(1, 9)
+		first := request("a", 0, time.Second)
+		a.offer(first, at(0))
+		a.offer(request("b", 0, 100*time.Millisecond), at(0))
+		a.offer(request("c", 0, time.Second), at(0))
+		a.offer(request("d", 0, 200*time.Millisecond), at(0))
+		next, gone := a.done(first, false, at(300*time.Millisecond))
+		if nextIDs(next) != "c" || ids(gone) != "d" {
+			t.Errorf("next %q, gone %q; want c and d", nextIDs(next), ids(gone))
+		}
+		gone, wait := a.expire(at(300 * time.Millisecond))
+		if ids(gone) != "b" || wait != 0 {
+			t.Errorf("expired %q, look again in %v; want b and never", ids(gone), wait)
+		}
+	})
+	t.Run("none early, and says when to look again", func(t *testing.T) {
+		a := newAdmission(1, 9)
+		for _, r := range []*Request{request("a", 0, time.Second), request("b", 0, 800*time.Millisecond), request("c", 0, 300*time.Millisecond)} {
+			a.offer(r, at(0))
+		}
+		gone, wait := a.expire(at(100 * time.Millisecond))
+		if gone != nil || wait != 200*time.Millisecond {
+			t.Errorf("expired %q, look again in %v; want none and 200ms", ids(gone), wait)
+		}
+	})
+	t.Run("those that the usual time of a handler would make late", func(t *testing.T) {
+		a := newAdmission(1, 9)
+		first := request("a", 0, time.Second)
+		a.offer(first, at(0))
+		a.limit.usual = 200 * time.Millisecond
+		a.offer(request("b", 0, time.Second), at(0))
+		if next, gone := a.done(first, false, at(900*time.Millisecond)); next != nil || ids(gone) != "b" {
+			t.Errorf("next %q, gone %q; want only b gone", nextIDs(next), ids(gone))
+		}
+	})
+}
+
+// TestAdmissionBounds checks after every step of a long overload that nothing is lost, nothing counted twice, and no bound
+// passed.
+func TestAdmissionBounds(t *testing.T) {
+	const maxInFlight, maxWaiting = 8, 100
+	a := newAdmission(maxInFlight, maxWaiting)
+	var running []*Request
+	offered, finished, given := 0, 0, 0
+	for ms := range 5000 {
+		now := time.Duration(ms) * time.Millisecond
+		for range 3 {
+			offered++
+			r := request("x", now, 150*time.Millisecond)
+			run, gone := a.offer(r, at(now))
+			if run {
+				running = append(running, r)
+			}
+			given += len(gone)
+		}
+		if len(running) > 0 {
+			r := running[0]
+			finished++
+			next, gone := a.done(r, true, at(now))
+			running = append(running[1:], next...)
+			given += len(gone)
+		}
+		if ms%50 == 0 {
+			gone, _ := a.expire(at(now))
+			given += len(gone)
+		}
+		if a.running != len(running) || a.running > maxInFlight || a.count() > maxWaiting {
+			t.Fatalf("at %v: running %d (handlers %d), waiting %d", now, a.running, len(running), a.count())
+		}
+		if offered != finished+given+a.running+a.count() {
+			t.Fatalf("at %v: offered %d, finished %d, given up %d, running %d, waiting %d", now, offered, finished, given, a.running, a.count())
+		}
+	}
+	if cap(a.waiting) > 64*maxWaiting {
+		t.Errorf("the queue grew to %d", cap(a.waiting))
+	}
+}
+
+func TestLimitFollowsTheHandlers(t *testing.T) {
+	const budget = 1600 * time.Millisecond
+	for _, test := range []struct {
+		name        string
+		slow, fast  int // handlers in each window
+		bound       bool
+		from, wants int
+	}{
+		{"all slow: fewer, down to the floor", 100, 0, true, 1000, limitFloor},
+		{"one in a hundred fast: still fewer", 99, 1, true, 1000, limitFloor},
+		{"a fifth fast: one provider is slow, not everything", 80, 20, true, limitFloor, 4096},
+		{"all fast", 0, 100, true, limitFloor, 4096},
+		{"nobody waits: nothing to learn", 100, 0, false, 300, 300},
+		{"a few in each window add up", 3, 0, true, 300, limitFloor},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLimit(4096)
+			l.current = test.from
+			now := at(0)
+			for range 60 {
+				l.bound = test.bound
+				for range test.slow {
+					l.observe(budget/2, budget, now)
+				}
+				for range test.fast {
+					l.observe(time.Millisecond, budget, now)
+				}
+				now = now.Add(limitWindow / time.Duration(max(1, test.slow+test.fast)))
+				now = now.Add(limitWindow)
+			}
+			if l.current != test.wants {
+				t.Errorf("limit %d, want %d", l.current, test.wants)
+			}
+		})
+	}
+}
+
+func TestRetryBudget(t *testing.T) {
+	b := retryBudget{stock: retryStock}
+	further := 0
+	const calls = 10_000
+	for range calls {
+		b.called()
+		if b.take() {
+			further++
+		}
+	}
+	if most := retryShare*calls + retryStock; float64(further) > most {
+		t.Errorf("%d further attempts for %d calls, at most %.0f", further, calls, most)
+	}
+	if float64(further) < retryShare*calls {
+		t.Errorf("%d further attempts for %d calls, the budget allows %.0f", further, calls, retryShare*calls)
+	}
+}

@@ -1,0 +1,175 @@
+package natsx
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go/micro"
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// message is a micro.Request without a connection.
+type message struct {
+	micro.Request
+	headers micro.Headers
+}
+
+func (m message) Headers() micro.Headers { return m.headers }
+func (message) Data() []byte             { return nil }
+func (message) Subject() string          { return "test" }
+func (message) Reply() string            { return "" }
+
+func withBudget(id string, d time.Duration) message {
+	return message{headers: micro.Headers{
+		wire.HeaderRequestID: {id},
+		wire.HeaderBudget:    {strconv.FormatInt(d.Milliseconds(), 10)},
+	}}
+}
+
+type events struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (e *events) add(s string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = append(e.list, s)
+}
+
+func (e *events) all() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.list)
+}
+
+func TestOneSlowRequestDelaysNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen events
+		e := newEndpoint(nil, &Endpoint{
+			Handle: func(ctx context.Context, r *Request) {
+				if r.ID == "slow" {
+					<-ctx.Done()
+				}
+				seen.add(r.ID + " " + time.Since(r.Received).String())
+			},
+		}, zap.NewNop())
+		e.Handle(withBudget("slow", time.Second))
+		e.Handle(withBudget("quick", time.Second))
+		synctest.Wait()
+		if got := seen.all(); !slices.Equal(got, []string{"quick 0s"}) {
+			t.Fatalf("at once: %v", got)
+		}
+		if err := e.wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if got := seen.all(); !slices.Equal(got, []string{"quick 0s", "slow 1s"}) {
+			t.Fatalf("at the end: %v", got)
+		}
+	})
+}
+
+// TestWaitingIsGivenUpInTime: nobody finishes, so only the sweep can give up what waits.
+func TestWaitingIsGivenUpInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen events
+		began := time.Now()
+		release := make(chan struct{})
+		e := newEndpoint(nil, &Endpoint{
+			MaxInFlight: 1,
+			MaxWaiting:  3,
+			Handle:      func(context.Context, *Request) { <-release },
+			GiveUp: func(r *Request, fail *wire.Error) {
+				seen.add(r.ID + " " + fail.Code.String() + " " + time.Since(began).String())
+			},
+		}, zap.NewNop())
+		for i, budget := range []time.Duration{time.Second, time.Second, 900 * time.Millisecond, 200 * time.Millisecond, time.Second} {
+			e.Handle(withBudget(strconv.Itoa(i), budget))
+		}
+		time.Sleep(2 * time.Second)
+		close(release)
+		if err := e.wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"1 overloaded 0s", "3 out_of_time 200ms", "2 out_of_time 900ms", "4 out_of_time 1s"}
+		if got := seen.all(); !slices.Equal(got, want) {
+			t.Errorf("given up: %v\nwant %v", got, want)
+		}
+		if l := e.load(); l.Handled != 1 || l.Overloaded != 1 || l.OutOfTime != 3 || l.Running != 0 || l.Waiting != 0 {
+			t.Errorf("load %+v", l)
+		}
+	})
+}
+
+// TestOverloadKeepsGoodput offers three times what can be done. What is done must be in time, and nearly as much as
+// without the overload.
+func TestOverloadKeepsGoodput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers, service, seconds = 10, 10 * time.Millisecond, 5
+		var mu sync.Mutex
+		inTime, late := 0, 0
+		e := newEndpoint(nil, &Endpoint{
+			MaxInFlight: workers,
+			Handle: func(_ context.Context, r *Request) {
+				time.Sleep(service)
+				mu.Lock()
+				defer mu.Unlock()
+				if time.Since(r.Received) <= r.budget {
+					inTime++
+				} else {
+					late++
+				}
+				r.answered.Store(true)
+			},
+			GiveUp: func(*Request, *wire.Error) {},
+		}, zap.NewNop())
+		const capacity = workers * int(time.Second/service)
+		for range seconds * capacity {
+			for range 3 {
+				e.Handle(withBudget("x", 500*time.Millisecond))
+			}
+			time.Sleep(time.Second / time.Duration(capacity))
+		}
+		if err := e.wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if done := inTime + late; late*100 > done || inTime < seconds*capacity*95/100 {
+			t.Errorf("in time %d, late %d; capacity %d", inTime, late, seconds*capacity)
+		}
+	})
+}
+
+func TestPanicIsAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEndpoint(&Conn{}, &Endpoint{Handle: func(context.Context, *Request) { panic("broken") }}, zap.NewNop())
+		e.Handle(withBudget("x", time.Second))
+		if err := e.wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if l := e.load(); l.Handled != 1 || l.Running != 0 {
+			t.Errorf("load %+v", l)
+		}
+	})
+}
+
+func TestHeaderBudget(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"": DefaultBudget, "250": 250 * time.Millisecond, "0": 0, "-1": DefaultBudget, "1.5": DefaultBudget,
+		"99999999999999999999": DefaultBudget, "4294967295": maxBudget, " 5": DefaultBudget,
+	} {
+		r := &Request{Header: micro.Headers{}}
+		if text != "" {
+			r.Header[wire.HeaderBudget] = []string{text}
+		}
+		if got := headerBudget(r); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
