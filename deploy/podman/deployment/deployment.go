@@ -221,11 +221,11 @@ func (d *Deployment) replace(ctx context.Context, m Modes, r *Rendered, service 
 
 // portFree refuses early, and says by whom it can be, what the engine would only say in its own words.
 func (d *Deployment) portFree(service string, r *Rendered) error {
-	var number int
-	if _, err := fmt.Sscanf(service, "nats-%d", &number); err != nil {
+	number := slices.Index(Modes{Cluster: true}.servers(), service)
+	if number < 0 {
 		return nil
 	}
-	l, err := net.Listen("tcp", r.Listen[number-1])
+	l, err := net.Listen("tcp", r.Listen[number])
 	if err != nil {
 		return fmt.Errorf("%w: another program has the port; stop it, or choose another with listen: in %s", err, d.File)
 	}
