@@ -24,15 +24,24 @@ const (
 
 // dial connects to the first server as something on this host would.
 func (d *Deployment) dial(r *Rendered, options ...nats.Option) (*nats.Conn, error) {
-	host, port, err := net.SplitHostPort(r.Listen[0])
+	url, err := serverURL(r.Listen[0])
 	if err != nil {
 		return nil, err
+	}
+	quiet := nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
+	return nats.Connect(url, append([]nats.Option{nats.Timeout(connectTimeout), nats.NoReconnect(), quiet}, options...)...)
+}
+
+// serverURL is how this host reaches an address that a server listens on.
+func serverURL(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", err
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	quiet := nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
-	return nats.Connect("nats://"+net.JoinHostPort(host, port), append([]nats.Option{nats.Timeout(connectTimeout), nats.NoReconnect(), quiet}, options...)...)
+	return "nats://" + net.JoinHostPort(host, port), nil
 }
 
 func (d *Deployment) dialPlatform(r *Rendered) (*nats.Conn, error) {

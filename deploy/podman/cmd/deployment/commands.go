@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"harmony.internal/authcallout/deploy/podman/deployment"
 )
@@ -27,6 +28,8 @@ const usage = `deployment: servers and services in containers.
   deployment logs          what the containers say
   deployment rotate-keys   new keys for services, issuer and xkey
   deployment bypass-check  prove that nobody gets in without a valid token, and that the administrator does
+  deployment decisions     the last decisions: who was admitted, who refused, and why
+  deployment nats ...      the nats command line tool, as operator or (-as admin) as administrator
   deployment check         would issuer, keys, audience and a given token work?
 
 Each takes -h.
@@ -37,7 +40,9 @@ type flags struct {
 	set                                   *flag.FlagSet
 	engine, state, file, project, version string
 	development, cluster, purge, follow   bool
-	service, tokenFile                    string
+	service, tokenFile, as                string
+	since                                 time.Duration
+	filter                                deployment.Filter
 }
 
 func parse(name string, args []string, root string, stderr io.Writer) (*flags, error) {
@@ -45,10 +50,10 @@ func parse(name string, args []string, root string, stderr io.Writer) (*flags, e
 	f := &flags{set: flag.NewFlagSet("deployment "+name, flag.ContinueOnError)}
 	f.set.SetOutput(stderr)
 	f.set.StringVar(&f.engine, "engine", "podman", "`podman` or docker")
-	f.set.StringVar(&f.state, "state", filepath.Join(dir, "state"), "`directory` of keys and rendered configuration")
-	f.set.StringVar(&f.file, "file", filepath.Join(dir, "deployment.yaml"), "the configuration `file`")
-	f.set.StringVar(&f.project, "project", "authcallout", "`prefix` of the containers' names")
-	f.set.StringVar(&f.version, "version", "", "`version` of the images (default the file VERSION)")
+	f.set.StringVar(&f.state, "state", setting("AUTHCALLOUT_STATE", filepath.Join(dir, "state")), "`directory` of keys and rendered configuration")
+	f.set.StringVar(&f.file, "file", setting("AUTHCALLOUT_FILE", filepath.Join(dir, "deployment.yaml")), "the configuration `file`")
+	f.set.StringVar(&f.project, "project", setting("AUTHCALLOUT_PROJECT", "authcallout"), "`prefix` of the containers' names")
+	f.set.StringVar(&f.version, "version", os.Getenv("AUTHCALLOUT_VERSION"), "`version` of the images (default the file VERSION)")
 	switch name {
 	case "up":
 		f.set.BoolVar(&f.development, "dev", false, "with the development identity provider and a demo device")
@@ -58,13 +63,20 @@ func parse(name string, args []string, root string, stderr io.Writer) (*flags, e
 	case "logs":
 		f.set.BoolVar(&f.follow, "f", false, "follow")
 		f.set.StringVar(&f.service, "service", "", "of one `container` alone: nats-1, callout-1 ...")
+	case "decisions":
+		f.set.DurationVar(&f.since, "since", time.Hour, "how far back")
+		f.set.StringVar(&f.filter.Outcome, "outcome", "", "only this `outcome`: admitted, denied, hung_up, silent or refused_request")
+		f.set.StringVar(&f.filter.Reason, "reason", "", "only this `reason`")
+		f.set.StringVar(&f.filter.Client, "client", "", "only where device, subject, name or address contains this `text`")
+	case "nats":
+		f.set.StringVar(&f.as, "as", "operator", "`operator` or admin")
 	case "check":
 		f.set.StringVar(&f.tokenFile, "token-file", "", "`file` with a device's token; - is standard input")
 	}
 	if err := f.set.Parse(args); err != nil {
 		return nil, err
 	}
-	if f.set.NArg() > 0 {
+	if f.set.NArg() > 0 && name != "nats" {
 		return nil, fmt.Errorf("unexpected argument %q", f.set.Arg(0))
 	}
 	if f.version == "" {
@@ -77,6 +89,14 @@ func parse(name string, args []string, root string, stderr io.Writer) (*flags, e
 	return f, nil
 }
 
+// setting is a default that the environment can name, for whoever runs several deployments on one host.
+func setting(variable, otherwise string) string {
+	if value := os.Getenv(variable); value != "" {
+		return value
+	}
+	return otherwise
+}
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	commands := map[string]func(context.Context, *deployment.Deployment, *flags) error{
 		"up":           up,
@@ -85,6 +105,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		"bypass-check": withConfig((*deployment.Deployment).BypassCheck),
 		"down": func(ctx context.Context, d *deployment.Deployment, f *flags) error {
 			return d.Down(ctx, f.purge)
+		},
+		"decisions": func(ctx context.Context, d *deployment.Deployment, f *flags) error {
+			return d.Decisions(ctx, f.since, f.filter)
+		},
+		"nats": func(ctx context.Context, d *deployment.Deployment, f *flags) error {
+			return withConfig(func(d *deployment.Deployment, ctx context.Context, c *deployment.Config) error {
+				return d.NatsCLI(ctx, c, f.as, f.set.Args())
+			})(ctx, d, f)
 		},
 		"logs": func(ctx context.Context, d *deployment.Deployment, f *flags) error {
 			return d.Logs(ctx, f.service, f.follow)
