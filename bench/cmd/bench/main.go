@@ -5,7 +5,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"os"
 	"os/signal"
@@ -64,7 +63,7 @@ func run(args []string) error {
 	speed := bench.Speed{Rounds: *rounds, Connects: *connects, Workers: *workers, Progress: log.New(os.Stderr, "", 0)}
 	report := bench.NewReport()
 	report.Workers = *workers
-	if err := measure(lab, speed, report, chosen(*only, lab, os.Stderr), *half); err != nil {
+	if err := measure(lab, speed, report, chosen(*only, lab, speed.Progress), *half); err != nil {
 		return err
 	}
 	if err := report.PrintSpeed(os.Stdout); err != nil {
@@ -97,7 +96,7 @@ func measure(lab *bench.Lab, speed bench.Speed, report *bench.Report, only func(
 }
 
 // chosen returns which systems to measure: those named, else those whose programs are there.
-func chosen(only string, lab *bench.Lab, warn io.Writer) func(string) bool {
+func chosen(only string, lab *bench.Lab, warn *log.Logger) func(string) bool {
 	if only != "" {
 		keys := strings.Split(only, ",")
 		return func(key string) bool { return slices.Contains(keys, key) }
@@ -105,7 +104,7 @@ func chosen(only string, lab *bench.Lab, warn io.Writer) func(string) bool {
 	return func(key string) bool {
 		for _, program := range bench.Programs(key) {
 			if _, err := os.Stat(filepath.Join(lab.Bin, program)); err != nil {
-				fmt.Fprintf(warn, "left out (%s): %v; build it with 'make build'\n", key, err)
+				warn.Printf("left out (%s): %v; build it with 'make build'", key, err)
 				return false
 			}
 		}
