@@ -36,6 +36,8 @@ type ServerOptions struct {
 	// ClusterFile is the ClusterConfig that makes the server one of several, named relative to the directory of the rendered
 	// file, as the server's include always is; empty for a single server.
 	ClusterFile string
+	// Note is the first line, a comment without its "# ": whose the file is. Empty says that the next rendering overwrites it.
+	Note string
 }
 
 // TLS of the clients' connections: paths as the server sees them. Without it tokens cross the network in the clear.
@@ -82,10 +84,14 @@ func (o *ServerOptions) setDefaults() error {
 	if o.SubjectPrefix == "" {
 		o.SubjectPrefix = "auth"
 	}
+	if o.Note == "" {
+		o.Note = "Rendered; the next rendering overwrites it."
+	}
 	return nil
 }
 
-// ServerConfig renders nats-server.conf. It holds no secret.
+// ServerConfig renders nats-server.conf. It holds no secret. Without id.XKey the requests, and the tokens in them, are not
+// sealed.
 func ServerConfig(id Identities, o ServerOptions) (string, error) {
 	if err := o.setDefaults(); err != nil {
 		return "", err
@@ -150,7 +156,7 @@ func list(subjects []string) string {
 var serverConfig = template.Must(template.New("nats-server.conf").Funcs(template.FuncMap{
 	"permissions": Grant.text,
 	"seconds":     time.Duration.Seconds,
-}).Parse(`# Rendered; the next rendering overwrites it. It holds public keys and a password's hash, no secret.
+}).Parse(`# {{.Options.Note}} It holds public keys and a password's hash, no secret.
 server_name: {{printf "%q" .Options.Name}}
 listen: {{printf "%q" .Options.Listen}}
 {{- with .Options.Monitor}}
@@ -201,7 +207,8 @@ authorization {
   auth_callout {
     issuer: {{.ID.Issuer}}
     account: AUTH
-    xkey: {{.ID.XKey}}
+{{- with .ID.XKey}}
+    xkey: {{.}}{{end}}
     auth_users: [ platform ]
     # The callout decides about devices alone. Services and administrators log in by their own keys, whatever state it is in.
     allowed_accounts: [ DEVICES ]

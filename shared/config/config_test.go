@@ -64,7 +64,7 @@ func write(t *testing.T, text string) string {
 
 func TestLoad(t *testing.T) {
 	file := write(t, `
-server: { urls: [nats://a, nats://b], ca_file: ca.pem }
+server: { urls: [nats://127.0.0.1:4222, "nats://[::1]:4222"], ca_file: ca.pem }
 issuers:
   - urls: [x]
     ca_file: /etc/ca.pem
@@ -122,15 +122,20 @@ name: b
 		{"comments only", "# nothing\n", []string{"name: is required"}},
 		{"a list", "- a\n", []string{"1:1: must be a section of keys and values", "name: is required"}},
 		{"a scalar", "a\n", []string{"1:1: must be a section of keys and values", "name: is required"}},
-		{"two documents", "name: a\n---\nname: b\n", []string{"3:1: a second document; one file holds one document", "name: is required"}},
+		{"two documents", "name: a\n---\nname: b\n", []string{"2:1: a second document; one file holds one document"}},
 		{"scalar for a list", "name: a\nserver: {urls: nats://a}\n", []string{"2:16: server.urls: must be a list: [a, b]"}},
 		{"list for a section", "name: a\nserver: [a]\n", []string{"2:9: server: must be a section of keys and values"}},
 		{"text for a number", "name: a\nmax: many\n", []string{"2:6: max: must be a whole number in range"}},
 		{"number too large", "name: a\nmax: 99999999999999999999\n", []string{"2:6: max: must be a whole number in range"}},
 		{"text for a boolean", "name: a\non: maybe\n", []string{"2:5: on: must be true or false"}},
-		{"section for text", "name: {a: b}\n", []string{"1:8: name: must be text"}},
+		{"section for text", "name: {a: b}\n", []string{"1:7: name: must be text"}},
 		{"anchor", "name: &x a\n", []string{"1:7: name: anchors, aliases and tags are not read here; write the value"}},
-		{"alias", "name: *x\n", []string{"1:7: name: anchors, aliases and tags are not read here; write the value"}},
+		{"alias", "name: a\nextra: &x {}\nserver: *x\n", []string{
+			"2:8: extra: anchors, aliases and tags are not read here; write the value",
+			"3:9: server: anchors, aliases and tags are not read here; write the value",
+		}},
+		{"tag", "name: !secret a\n", []string{"1:7: name: anchors, aliases and tags are not read here; write the value"}},
+		{"list as a key", "name: a\n? [x]\n: b\n", []string{"2:3: a key must be a word"}},
 		{"case of a key", "Name: a\n", []string{"1:1: Name: unknown key; did you mean name?", "name: is required"}},
 		{"key twice in a map", "name: a\nclaims: {x: 1, x: 2}\n", []string{"2:16: claims.x: appears twice; keep one"}},
 	} {

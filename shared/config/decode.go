@@ -1,79 +1,67 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"go.yaml.in/yaml/v3"
 )
 
 // decode reads data into v and reports every problem. The library parses and converts scalars; the walk over the keys
-// is ours, because the library's strict mode stops at the first problem.
+// is ours, because the library's strict mode matches loosely and its errors have no column.
 func decode(data []byte, v reflect.Value, r *Report) {
-	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		r.syntax(err)
+	documents := yaml.NewDecoder(bytes.NewReader(data))
+	var first, second yaml.Node
+	if err := documents.Decode(&first); err != nil {
+		if !errors.Is(err, io.EOF) {
+			r.syntax(err)
+		}
 		return
 	}
-	var body ast.Node
-	for _, doc := range file.Docs {
-		if doc.Body == nil || doc.Body.Type() == ast.CommentType {
-			continue
-		}
-		if body != nil {
-			r.at("", doc.Body, "a second document; one file holds one document")
-			return
-		}
-		body = doc.Body
+	if len(first.Content) > 0 {
+		r.value(first.Content[0], v, "")
 	}
-	if body != nil {
-		r.value(body, v, "")
+	switch err := documents.Decode(&second); {
+	case err == nil:
+		r.at("", &second, "a second document; one file holds one document")
+	case !errors.Is(err, io.EOF):
+		r.syntax(err)
 	}
 }
 
-// syntax reports what the parser could not read, without the excerpt that the library prints: it may hold anything.
+var lineOf = regexp.MustCompile(`line (\d+): (.*)`)
+
+// syntax reports what the parser could not read. Its messages hold no text of the file.
 func (r *Report) syntax(err error) {
-	p := Problem{File: r.file, Message: "not YAML"}
-	var e yaml.Error
-	if errors.As(err, &e) {
-		p.Message += ": " + e.GetMessage()
-		if t := e.GetToken(); t != nil && t.Position != nil {
-			p.Line, p.Column = t.Position.Line, t.Position.Column
-		}
+	p := Problem{File: r.file, Message: "not YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
+	if m := lineOf.FindStringSubmatch(err.Error()); m != nil {
+		p.Line, _ = strconv.Atoi(m[1]) // digits
+		p.Column, p.Message = 1, "not YAML: "+m[2]
 	}
 	r.problems = append(r.problems, p)
 }
 
 // at reports a problem of key at node.
-func (r *Report) at(key string, node ast.Node, format string, args ...any) {
-	pos := position(node)
+func (r *Report) at(key string, node *yaml.Node, format string, args ...any) {
 	r.problems = append(r.problems, Problem{
-		File: r.file, Line: pos.line, Column: pos.column, Key: key, Message: fmt.Sprintf(format, args...),
+		File: r.file, Line: node.Line, Column: node.Column, Key: key, Message: fmt.Sprintf(format, args...),
 	})
 }
 
-func position(node ast.Node) place {
-	if m, ok := node.(*ast.MappingNode); ok && len(m.Values) > 0 {
-		node = m.Values[0].Key
-	}
-	if t := node.GetToken(); t != nil && t.Position != nil {
-		return place{t.Position.Line, t.Position.Column}
-	}
-	return place{}
-}
-
 // value reads node into v, the value of key.
-func (r *Report) value(node ast.Node, v reflect.Value, key string) {
-	switch node.Type() {
-	case ast.NullType:
-		return
-	case ast.AnchorType, ast.AliasType, ast.TagType, ast.MergeKeyType:
+func (r *Report) value(node *yaml.Node, v reflect.Value, key string) {
+	switch {
+	case node.Kind == yaml.AliasNode || node.Anchor != "" || node.Style&yaml.TaggedStyle != 0:
 		r.at(key, node, "anchors, aliases and tags are not read here; write the value")
+		return
+	case node.Tag == "!!null":
 		return
 	}
 	if v.Kind() == reflect.Pointer {
@@ -81,8 +69,6 @@ func (r *Report) value(node ast.Node, v reflect.Value, key string) {
 		v = v.Elem()
 	}
 	switch {
-	case isScalar(v.Type()):
-		r.scalar(node, v, key)
 	case v.Kind() == reflect.Struct:
 		r.structure(node, v, key)
 	case v.Kind() == reflect.Slice:
@@ -94,15 +80,9 @@ func (r *Report) value(node ast.Node, v reflect.Value, key string) {
 	}
 }
 
-// isScalar reports whether the library reads a value of this type as a whole.
-func isScalar(t reflect.Type) bool {
-	_, custom := reflect.New(t).Interface().(yaml.InterfaceUnmarshaler)
-	return custom || t == reflect.TypeFor[time.Duration]()
-}
-
-func (r *Report) scalar(node ast.Node, v reflect.Value, key string) {
+func (r *Report) scalar(node *yaml.Node, v reflect.Value, key string) {
 	target := reflect.New(v.Type())
-	if err := yaml.NodeToValue(node, target.Interface()); err != nil {
+	if err := node.Decode(target.Interface()); err != nil {
 		r.at(key, node, "must be %s", article(v.Type()))
 		return
 	}
@@ -126,74 +106,65 @@ func article(t reflect.Type) string {
 	return "of another kind"
 }
 
-// pairs returns the members of a mapping.
-func pairs(node ast.Node) ([]*ast.MappingValueNode, bool) {
-	switch n := node.(type) {
-	case *ast.MappingNode:
-		return n.Values, true
-	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{n}, true
-	}
-	return nil, false
-}
-
 // members calls each for every member of a mapping once and reports those that stand twice.
-func (r *Report) members(node ast.Node, key string, each func(name, key string, pair *ast.MappingValueNode)) {
-	values, ok := pairs(node)
-	if !ok {
+func (r *Report) members(node *yaml.Node, key string, each func(path string, name, value *yaml.Node)) {
+	if node.Kind != yaml.MappingNode {
 		r.at(key, node, "must be a section of keys and values")
 		return
 	}
 	seen := map[string]bool{}
-	for _, pair := range values {
-		name := pair.Key.GetToken().Value
-		path := name
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name, value := node.Content[i], node.Content[i+1]
+		path := name.Value
 		if key != "" {
-			path = key + "." + name
+			path = key + "." + name.Value
 		}
-		if seen[name] {
-			r.at(path, pair.Key, "appears twice; keep one")
+		if name.Kind != yaml.ScalarNode {
+			r.at(key, name, "a key must be a word")
 			continue
 		}
-		seen[name] = true
-		r.places[path] = position(pair.Key)
-		each(name, path, pair)
+		if seen[name.Value] {
+			r.at(path, name, "appears twice; keep one")
+			continue
+		}
+		seen[name.Value] = true
+		r.places[path] = place{name.Line, name.Column}
+		each(path, name, value)
 	}
 }
 
-func (r *Report) structure(node ast.Node, v reflect.Value, key string) {
+func (r *Report) structure(node *yaml.Node, v reflect.Value, key string) {
 	fields := fieldsOf(v)
-	r.members(node, key, func(name, path string, pair *ast.MappingValueNode) {
-		field, ok := fields[name]
+	r.members(node, key, func(path string, name, value *yaml.Node) {
+		field, ok := fields[name.Value]
 		if !ok {
-			r.at(path, pair.Key, "unknown key%s", didYouMean(name, fields))
+			r.at(path, name, "unknown key%s", didYouMean(name.Value, fields))
 			return
 		}
-		r.value(pair.Value, field, path)
+		r.value(value, field, path)
 	})
 }
 
-func (r *Report) slice(node ast.Node, v reflect.Value, key string) {
-	list, ok := node.(*ast.SequenceNode)
-	if !ok {
+func (r *Report) slice(node *yaml.Node, v reflect.Value, key string) {
+	if node.Kind != yaml.SequenceNode {
 		r.at(key, node, "must be a list: [a, b]")
 		return
 	}
-	out := reflect.MakeSlice(v.Type(), len(list.Values), len(list.Values))
-	for i, item := range list.Values {
+	out := reflect.MakeSlice(v.Type(), len(node.Content), len(node.Content))
+	for i, item := range node.Content {
 		path := fmt.Sprintf("%s[%d]", key, i)
-		r.places[path] = position(item)
+		r.places[path] = place{item.Line, item.Column}
 		r.value(item, out.Index(i), path)
 	}
 	v.Set(out)
 }
 
-func (r *Report) mapping(node ast.Node, v reflect.Value, key string) {
+func (r *Report) mapping(node *yaml.Node, v reflect.Value, key string) {
 	out := reflect.MakeMap(v.Type())
-	r.members(node, key, func(name, path string, pair *ast.MappingValueNode) {
+	r.members(node, key, func(path string, name, value *yaml.Node) {
 		item := reflect.New(v.Type().Elem()).Elem()
-		r.value(pair.Value, item, path)
-		out.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), item)
+		r.value(value, item, path)
+		out.SetMapIndex(reflect.ValueOf(name.Value).Convert(v.Type().Key()), item)
 	})
 	v.Set(out)
 }

@@ -124,7 +124,7 @@ authorization { auth_callout { issuer: %s, auth_users: [auth, platform], account
 	}
 	xkey := ""
 	if top.XKey != nil {
-		xkey = "xkey: " + public(t, top.XKey, nil)
+		xkey = "xkey: " + public(t, top.XKey, nil) + ","
 	}
 	return fmt.Sprintf(`
 jetstream: enabled

@@ -1,0 +1,56 @@
+package callout
+
+import (
+	"strings"
+
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// fence keeps a user out of the system's own traffic when a rule allows something as wide as ">" in the account that the
+// services share with it (DESIGN P7). nats-server itself denies nothing of that but publishing authorization requests.
+type fence struct {
+	publish, subscribe []string
+}
+
+// newFence returns the fence around the subjects of one prefix and the internal inboxes below inboxPrefix.
+func newFence(subjects wire.Subjects, inboxPrefix string) fence {
+	prefix := strings.TrimSuffix(subjects.Kick(""), "kick.")
+	internal := []string{prefix + "v1.>", prefix + "kick.>", inboxPrefix + ".>"}
+	return fence{
+		publish:   internal,
+		subscribe: append([]string{wire.SubjectUserAuth}, internal...),
+	}
+}
+
+// denies returns those of internal that one of allow overlaps.
+func denies(internal, allow []string) []string {
+	var deny []string
+	for _, in := range internal {
+		for _, s := range allow {
+			subject, _, _ := strings.Cut(s, " ")
+			if overlap(subject, in) {
+				deny = append(deny, in)
+				break
+			}
+		}
+	}
+	return deny
+}
+
+// overlap says whether some subject matches both a and b.
+func overlap(a, b string) bool {
+	for {
+		at, arest, amore := strings.Cut(a, ".")
+		bt, brest, bmore := strings.Cut(b, ".")
+		if at == ">" || bt == ">" {
+			return true
+		}
+		if at != bt && at != "*" && bt != "*" {
+			return false
+		}
+		if !amore || !bmore {
+			return amore == bmore
+		}
+		a, b = arest, brest
+	}
+}

@@ -1,0 +1,157 @@
+package callout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// The two ways of ending an attempt in transient trouble (DESIGN P1).
+const (
+	// modeKick: the server is asked to close that one connection; the client takes it for a network failure.
+	modeKick = "kick"
+	// modeSilence: no answer; the client's own timeout ends the attempt. Safe only while that is no longer than the
+	// server's authorization.timeout.
+	modeSilence = "silence"
+)
+
+const (
+	probeTimeout = time.Second
+	// probeEvery is how often the right is looked at again while the connection stays up: a server reload may change it.
+	probeEvery = 5 * time.Minute
+)
+
+// kicker publishes requests to close connections; *nats.Conn is one.
+type kicker interface {
+	PublishRequest(subject, reply string, data []byte) error
+}
+
+// hangups ends single connections through the system account's KICK service. Safe for concurrent use.
+type hangups struct {
+	conn     kicker
+	subjects wire.Subjects
+	// reply is where the servers' answers arrive. Without a reply subject a server ignores the request
+	// (server/events.go, zReq).
+	reply   string
+	allowed atomic.Bool
+	// asked counts requests sent, refused answers that say it was not done: the connection was gone, or no server
+	// listened.
+	asked, refused atomic.Int64
+}
+
+// mode returns modeKick or modeSilence, as the last look at the right found.
+func (h *hangups) mode() string {
+	if h.allowed.Load() {
+		return modeKick
+	}
+	return modeSilence
+}
+
+// hangUp asks serverID to close its connection cid, and reports whether it asked. It waits for no answer.
+func (h *hangups) hangUp(serverID string, cid uint64) bool {
+	if !h.allowed.Load() || cid == 0 {
+		return false
+	}
+	if err := h.conn.PublishRequest(h.subjects.Kick(serverID), h.reply, kickBody(cid)); err != nil {
+		return false
+	}
+	h.asked.Add(1)
+	return true
+}
+
+func kickBody(cid uint64) []byte {
+	return append(strconv.AppendUint([]byte(`{"cid":`), cid, 10), '}')
+}
+
+// answered counts one answer to hangUp.
+func (h *hangups) answered(m *nats.Msg) {
+	if m.Header.Get("Status") != "" {
+		h.refused.Add(1)
+		return
+	}
+	var reply kickReply
+	if err := json.Unmarshal(m.Data, &reply); err != nil || reply.Error != nil {
+		h.refused.Add(1)
+	}
+}
+
+// kickReply is the part of a server's answer that is of use here (server/events.go, ServerAPIResponse).
+type kickReply struct {
+	Server struct {
+		ID string `json:"id"`
+	} `json:"server"`
+	Error *struct {
+		Description string `json:"description"`
+	} `json:"error"`
+}
+
+// probe finds out whether this connection may hang up, by asking its own server to close connection 0, which does not
+// exist. The server answers that it does not; without the right nobody answers.
+func (h *hangups) probe(ctx context.Context, nc *nats.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	id := nc.ConnectedServerId()
+	if id == "" {
+		return nats.ErrDisconnected
+	}
+	m, err := nc.RequestWithContext(ctx, h.subjects.Kick(id), kickBody(0))
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("nobody serves %s: the system account's KICK is not imported", h.subjects.Kick("*"))
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no answer on %s: this user may not publish there, or the server is busy", h.subjects.Kick("*"))
+	case err != nil:
+		return err
+	}
+	var reply kickReply
+	if err := json.Unmarshal(m.Data, &reply); err != nil {
+		return fmt.Errorf("the answer is not a server's: %w", err)
+	}
+	if reply.Server.ID != id || reply.Error == nil {
+		return errors.New("the answer is not this server's")
+	}
+	return nil
+}
+
+// look probes and takes the result over; it logs at start, at changes, and never more.
+func (h *hangups) look(ctx context.Context, nc *nats.Conn, first bool, log *zap.Logger) {
+	err := h.probe(ctx, nc)
+	if ctx.Err() != nil || errors.Is(err, nats.ErrDisconnected) {
+		return
+	}
+	if h.allowed.Swap(err == nil) == (err == nil) && !first {
+		return
+	}
+	if err == nil {
+		log.Info("transient trouble hangs up: the server may be asked to close a connection", zap.String("hang_up", modeKick))
+		return
+	}
+	log.Warn("transient trouble stays silent: this is safe only while the clients' connect timeout is no longer than the server's "+
+		"authorization.timeout; give this user the system account's KICK", zap.String("hang_up", modeSilence), zap.Error(err))
+}
+
+// watch looks at the right after every reconnect and every probeEvery, until ctx ends.
+func (h *hangups) watch(ctx context.Context, nc *nats.Conn, log *zap.Logger) {
+	connected := nc.StatusChanged(nats.CONNECTED)
+	defer nc.RemoveStatusListener(connected)
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-connected:
+		case <-tick.C:
+		}
+		h.look(ctx, nc, false, log)
+	}
+}

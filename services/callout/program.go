@@ -1,0 +1,27 @@
+package callout
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/run"
+)
+
+// Program is the process.
+func Program() run.Program[*Config] {
+	return run.Program[*Config]{
+		Name:        "callout",
+		Description: "answers nats-server's authorization requests and signs user JWTs",
+		NewConfig:   func() *Config { return &Config{} },
+		Log:         func(c *Config) logx.Config { return c.Log },
+		Serve: func(ctx context.Context, c *Config, log *zap.Logger) error {
+			s, err := New(c, Deps{Log: log, Version: run.Version})
+			if err != nil {
+				return err
+			}
+			return s.Run(ctx)
+		},
+	}
+}

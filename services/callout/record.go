@@ -1,0 +1,163 @@
+package callout
+
+import (
+	"sync"
+	"time"
+	"unicode"
+
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// Outcomes of a request, as the record and the statistics name them.
+const (
+	outcomeAdmitted = "admitted"
+	outcomeDenied   = "denied"          // told so, definitely
+	outcomeHungUp   = "hung_up"         // transient trouble: the server was asked to close the connection
+	outcomeSilent   = "silent"          // transient trouble, and no right to hang up
+	outcomeRefused  = "refused_request" // the request itself did not verify
+)
+
+// decision is what became of one request: filled step by step, written once (DESIGN P11).
+type decision struct {
+	id       string
+	start    time.Time
+	last     time.Time // end of the step before
+	outcome  string
+	fail     *wire.Error // nil for admitted
+	request  *authRequest
+	verified *wire.Verified
+	grant    *wire.Grant
+	expires  time.Time // end of the session
+
+	openTime, tokenTime, policyTime, mintTime time.Duration
+}
+
+// stepDone stores the time since the step before.
+func (d *decision) stepDone(into *time.Duration) {
+	now := time.Now()
+	*into = now.Sub(d.last)
+	d.last = now
+}
+
+// recorder writes decision records and counts them. Safe for concurrent use.
+type recorder struct {
+	log *zap.Logger
+
+	mu       sync.Mutex // guards the maps, held for one increment or one copy
+	outcomes map[string]int64
+	reasons  map[string]int64
+}
+
+func newRecorder(log *zap.Logger) *recorder {
+	return &recorder{log: log, outcomes: map[string]int64{}, reasons: map[string]int64{}}
+}
+
+// write counts d and logs it: what the system did at info, what it could not do at warn.
+func (r *recorder) write(d *decision) {
+	r.count(d)
+	switch d.outcome {
+	case outcomeAdmitted, outcomeDenied:
+		r.log.Info("decision", d.fields()...)
+	default:
+		r.log.Warn("decision", d.fields()...)
+	}
+}
+
+func (r *recorder) count(d *decision) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outcomes[d.outcome]++
+	if d.fail != nil {
+		r.reasons[d.fail.Code.String()]++
+	}
+}
+
+// counts returns copies of both counters.
+func (r *recorder) counts() (outcomes, reasons map[string]int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return copyOf(r.outcomes), copyOf(r.reasons)
+}
+
+func copyOf(m map[string]int64) map[string]int64 {
+	out := make(map[string]int64, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// fields is the record. It holds no token: of the request only the description of the connection, of the token only what
+// tokencheck verified.
+func (d *decision) fields() []zap.Field {
+	f := make([]zap.Field, 0, 32)
+	f = append(f, zap.String(logx.Outcome, d.outcome), zap.String(logx.RequestID, text(d.id)))
+	if d.fail != nil {
+		f = append(f, zap.Int(logx.Code, int(d.fail.Code)), zap.String(logx.Reason, d.fail.Code.String()))
+		if d.fail.Detail != "" {
+			f = append(f, zap.String(logx.Detail, text(d.fail.Detail)))
+		}
+		if d.fail.Cause != nil {
+			f = append(f, zap.Error(d.fail.Cause))
+		}
+	}
+	if d.request != nil {
+		f = appendRequest(f, d.request)
+	}
+	if v := d.verified; v != nil {
+		f = append(f, zap.String(logx.Issuer, text(v.Issuer)), zap.String(logx.Subject, text(v.Subject)), zap.String(logx.KeyID, text(v.KeyID)))
+	}
+	if g := d.grant; g != nil {
+		f = append(f, zap.String(logx.Rule, text(g.Rule)), zap.String(logx.Device, text(g.Device)), zap.String(logx.Account, text(g.Account)),
+			zap.Uint64(logx.PolicyGeneration, g.PolicyGeneration), zap.String(logx.PolicyHash, text(g.PolicyHash)))
+	}
+	if !d.expires.IsZero() {
+		f = append(f, zap.Time(logx.Expires, d.expires))
+	}
+	return append(f, millis(logx.OpenMS, d.openTime), millis(logx.TokenMS, d.tokenTime), millis(logx.PolicyMS, d.policyTime),
+		millis(logx.MintMS, d.mintTime), millis(logx.TotalMS, time.Since(d.start)))
+}
+
+func appendRequest(f []zap.Field, q *authRequest) []zap.Field {
+	c := &q.Client
+	f = append(f, zap.String(logx.ServerID, q.ServerID), zap.String(logx.ServerName, text(c.ServerName)),
+		zap.String(logx.ClientHost, text(c.Host)), zap.Uint64(logx.ClientID, c.ID),
+		zap.String(logx.ClientKind, text(c.Kind)), zap.String(logx.ClientType, text(c.Type)))
+	for _, chosen := range []struct{ name, value string }{
+		{logx.ClientName, c.Name}, {logx.ClientUser, c.User}, {logx.MQTTClientID, c.MQTTClientID},
+	} {
+		if chosen.value != "" {
+			f = append(f, zap.String(chosen.name, text(chosen.value)))
+		}
+	}
+	return f
+}
+
+func millis(name string, d time.Duration) zap.Field {
+	return zap.Float64(name, float64(d.Microseconds())/1000)
+}
+
+// text returns s bounded and with everything that is not printable replaced: terminals and log readers act on control
+// and direction characters.
+func text(s string) string {
+	s = clip(s)
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return printable(s)
+		}
+	}
+	return s
+}
+
+func printable(s string) string {
+	runes := []rune(s)
+	for i, r := range runes {
+		if !unicode.IsPrint(r) {
+			runes[i] = '\uFFFD'
+		}
+	}
+	return string(runes)
+}

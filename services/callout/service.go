@@ -1,0 +1,231 @@
+package callout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/natsx"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// ErrConnectionLost is returned by Run when the connection to NATS closed for good.
+var ErrConnectionLost = errors.New("the connection to NATS closed for good")
+
+// Deps are the collaborators of a Service.
+type Deps struct {
+	Log     *zap.Logger
+	Version string // bare semantic version
+	// NATSOptions are added to the connection's, for connections inside one process.
+	NATSOptions []nats.Option
+	// Now is the clock, nil for the system's.
+	Now func() time.Time
+}
+
+// Service is one replica of the callout.
+type Service struct {
+	cfg      *Config
+	deps     Deps
+	subjects wire.Subjects
+	opener   *opener
+	minter   *minter
+	recorder *recorder
+	hangups  *hangups
+	issuer   string // public key
+}
+
+// New returns a Service of a configuration that passed Check. It reads the seeds and does not connect yet.
+func New(cfg *Config, deps Deps) (*Service, error) {
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	subjects, err := wire.NewSubjects(cfg.NATS.SubjectPrefix)
+	if err != nil {
+		return nil, err
+	}
+	key, err := readSigningKey(cfg.IssuerSeedFile)
+	if err != nil {
+		return nil, fmt.Errorf("issuer_seed_file: %w", err)
+	}
+	var xkey nkeys.KeyPair
+	if cfg.XKeySeedFile != "" {
+		if xkey, err = readCurveKey(cfg.XKeySeedFile); err != nil {
+			return nil, fmt.Errorf("xkey_seed_file: %w", err)
+		}
+	}
+	return &Service{
+		cfg:      cfg,
+		deps:     deps,
+		subjects: subjects,
+		opener:   &opener{xkey: xkey, leeway: cfg.ClockLeeway},
+		minter: &minter{
+			key:        key,
+			xkey:       xkey,
+			maxSession: cfg.MaxSession,
+			spread:     cfg.SessionSpread,
+			maxUserJWT: cfg.MaxUserJWTBytes,
+			fence:      newFence(subjects, strings.TrimSuffix(natsx.InboxPrefix(""), ".")),
+			random:     randomBelow,
+		},
+		recorder: newRecorder(deps.Log),
+		hangups:  &hangups{subjects: subjects},
+		issuer:   key.public,
+	}, nil
+}
+
+func randomBelow(limit time.Duration) time.Duration {
+	return time.Duration(rand.Int64N(int64(limit))) //nolint:gosec // spreads load, guards nothing
+}
+
+// Run serves until ctx ends, then answers what it took on and returns nil. An error means that it can no longer serve.
+func (s *Service) Run(ctx context.Context) error {
+	conn, err := natsx.Connect(s.cfg.NATS, wire.QueueCallout, s.deps.Log, s.deps.NATSOptions...)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	switch err := conn.WaitConnected(ctx); {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return ErrConnectionLost
+	}
+	if err := s.startHangups(ctx, conn); err != nil {
+		return err
+	}
+	handler, err := s.newHandler(conn)
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx, conn, handler)
+}
+
+// startHangups subscribes to the answers of servers that were asked to close a connection, and looks at the right to ask
+// for the first time.
+func (s *Service) startHangups(ctx context.Context, conn *natsx.Conn) error {
+	s.hangups.conn = conn.Conn
+	s.hangups.reply = conn.NewRespInbox()
+	if _, err := conn.Subscribe(s.hangups.reply, s.hangups.answered); err != nil {
+		return fmt.Errorf("subscribe to the answers of hang-ups: %w", err)
+	}
+	s.hangups.look(ctx, conn.Conn, true, s.deps.Log)
+	return nil
+}
+
+func (s *Service) newHandler(conn *natsx.Conn) (*handler, error) {
+	remote, err := newRemote(conn, s.subjects)
+	if err != nil {
+		return nil, err
+	}
+	return &handler{
+		opener:     s.opener,
+		minter:     s.minter,
+		neighbours: remote,
+		budget:     s.budget(),
+		hangups:    s.hangups,
+		account:    s.cfg.Account,
+		accounts:   append([]string{s.cfg.Account}, s.cfg.AllowedAccounts...),
+		now:        s.deps.Now,
+		recorder:   s.recorder,
+	}, nil
+}
+
+func (s *Service) budget() budget {
+	return budget{patience: s.cfg.ClientPatience, maximum: s.cfg.MaxBudget}
+}
+
+// serve registers the service and keeps it until ctx ends or the connection is lost.
+func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+
+	giveUps := newGiveUps(h.giveUp, h.giveUpUnread)
+	running.Go(func() { giveUps.run(background) })
+	running.Go(func() { s.hangups.watch(background, conn.Conn, s.deps.Log) })
+
+	server, err := natsx.Serve(conn, natsx.Service{
+		Name:        wire.QueueCallout,
+		Version:     s.deps.Version,
+		Description: "answers nats-server's authorization requests",
+		Metadata:    s.metadata(),
+		Endpoints:   []natsx.Endpoint{s.endpoint(h, giveUps)},
+		Stats:       func(string) any { return s.stats() },
+	}, s.deps.Log)
+	if err != nil {
+		return err
+	}
+	s.deps.Log.Info("serving", zap.String("issuer_key", s.issuer), zap.Bool("sealed", s.opener.xkey != nil),
+		zap.String("hang_up", s.hangups.mode()), zap.Duration("budget", s.budget().ceiling()))
+	select {
+	case <-conn.Lost():
+		return ErrConnectionLost
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(background, s.budget().ceiling()+time.Second)
+	defer cancel()
+	return server.Drain(drain)
+}
+
+func (s *Service) endpoint(h *handler, g *giveUps) natsx.Endpoint {
+	ceiling := s.budget().ceiling()
+	return natsx.Endpoint{
+		Name:        "auth",
+		Subject:     wire.SubjectUserAuth,
+		Queue:       wire.QueueCallout,
+		MaxInFlight: s.cfg.MaxInFlight,
+		MaxWaiting:  s.cfg.MaxWaiting,
+		Budget:      func(*natsx.Request) time.Duration { return ceiling },
+		Handle:      func(ctx context.Context, r *natsx.Request) { h.handle(ctx, messageOf(r)) },
+		GiveUp:      func(r *natsx.Request, fail *wire.Error) { g.add(messageOf(r), fail) },
+	}
+}
+
+// metadata is what `nats micro info callout` shows; replicas must agree in it.
+func (s *Service) metadata() map[string]string {
+	return map[string]string{
+		"config":  s.cfg.hash(),
+		"issuer":  s.issuer,
+		"sealed":  sealedText(s.opener.xkey != nil),
+		"hang_up": s.hangups.mode(),
+	}
+}
+
+func sealedText(sealed bool) string {
+	if sealed {
+		return "yes"
+	}
+	return "no"
+}
+
+// Stats is what `nats micro stats callout` shows of the auth endpoint, counted since the start.
+type Stats struct {
+	// HangUp is kick or silence: what is in force now.
+	HangUp string `json:"hang_up"`
+	// HangUpsAsked counts connections that a server was asked to close; of these HangUpsRefused were gone already.
+	HangUpsAsked   int64 `json:"hang_ups_asked"`
+	HangUpsRefused int64 `json:"hang_ups_refused"`
+	// Outcomes counts requests by outcome, Reasons those not admitted by the reason's name.
+	Outcomes map[string]int64 `json:"outcomes"`
+	Reasons  map[string]int64 `json:"reasons"`
+}
+
+func (s *Service) stats() Stats {
+	outcomes, reasons := s.recorder.counts()
+	return Stats{
+		HangUp:         s.hangups.mode(),
+		HangUpsAsked:   s.hangups.asked.Load(),
+		HangUpsRefused: s.hangups.refused.Load(),
+		Outcomes:       outcomes,
+		Reasons:        reasons,
+	}
+}

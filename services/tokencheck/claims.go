@@ -1,0 +1,153 @@
+package tokencheck
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"harmony.internal/authcallout/shared/strictjson"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// claims is a token's payload: its registered claims (RFC 7519 section 4.1) with their types checked, and all members
+// as they stand. Times are Unix seconds; has tells an absent one from 0.
+type claims struct {
+	all      map[string]json.RawMessage
+	issuer   string
+	subject  string
+	audience []string
+	expires  int64
+	issued   int64
+	before   int64
+	has      struct{ expires, issued, before bool }
+	id       string
+}
+
+const (
+	maxSubjectBytes = 256
+	maxAudiences    = 64
+	// maxTime is the largest time accepted, in the year 2286: a time in milliseconds lies beyond it.
+	maxTime = 9_999_999_999
+)
+
+var (
+	claimLimits = strictjson.Limits{MaxBytes: wire.MaxClaimsBytes, MaxDepth: 12, MaxMembers: 2048}
+	claimNames  = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "nonce", "at_hash", "events", "cnf", "client_id", "scope"}
+)
+
+// parseClaims reads a payload strictly.
+func parseClaims(data []byte) (*claims, *wire.Error) {
+	if err := strictjson.CheckObject(data, claimLimits, claimNames...); err != nil {
+		return nil, wire.Fail(wire.TokenMalformed, "payload", err)
+	}
+	c := &claims{}
+	if err := json.Unmarshal(data, &c.all); err != nil {
+		return nil, wire.Fail(wire.TokenMalformed, "payload", nil)
+	}
+	for _, text := range []struct {
+		name string
+		into *string
+	}{{"iss", &c.issuer}, {"sub", &c.subject}, {"jti", &c.id}} {
+		if raw, ok := c.all[text.name]; ok && !isString(raw, text.into) {
+			return nil, wire.Fail(wire.ClaimInvalid, text.name+" is not a string", nil)
+		}
+	}
+	for _, date := range []struct {
+		name string
+		into *int64
+		has  *bool
+	}{{"exp", &c.expires, &c.has.expires}, {"iat", &c.issued, &c.has.issued}, {"nbf", &c.before, &c.has.before}} {
+		raw, ok := c.all[date.name]
+		if !ok {
+			continue
+		}
+		if *date.into, *date.has = numericDate(raw); !*date.has {
+			return nil, wire.Fail(wire.ClaimInvalid, date.name+" is not a time in seconds", nil)
+		}
+	}
+	var ok bool
+	if c.audience, ok = audience(c.all["aud"]); !ok {
+		return nil, wire.Fail(wire.ClaimInvalid, "aud is not a string or a list of strings", nil)
+	}
+	return c, nil
+}
+
+// isString decodes raw into s; null is no string.
+func isString(raw json.RawMessage, s *string) bool {
+	return len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, s) == nil
+}
+
+// numericDate reads a NumericDate (RFC 7519 section 2): seconds, perhaps with a fraction, which is cut off.
+func numericDate(raw json.RawMessage) (int64, bool) {
+	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
+		return n, n >= 0 && n <= maxTime
+	}
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || math.IsNaN(f) || f < 0 || f > maxTime {
+		return 0, false
+	}
+	return int64(f), true
+}
+
+// audience reads aud: one string or a list of them (RFC 7519 section 4.1.3). Absent is an empty list.
+func audience(raw json.RawMessage) ([]string, bool) {
+	if raw == nil {
+		return nil, true
+	}
+	var one string
+	if isString(raw, &one) {
+		return []string{one}, true
+	}
+	var list []*string
+	if bytes.HasPrefix(raw, []byte("[")) && json.Unmarshal(raw, &list) == nil && len(list) <= maxAudiences && !slices.Contains(list, nil) {
+		out := make([]string, len(list))
+		for i, s := range list {
+			out[i] = *s
+		}
+		return out, true
+	}
+	return nil, false
+}
+
+// check holds the claims against an issuer's configuration; iss was compared before.
+func (c *claims) check(cfg *issuerRules, now time.Time) *wire.Error {
+	if fail := c.checkTimes(cfg.IssuerConfig, now.Unix()); fail != nil {
+		return fail
+	}
+	if !slices.ContainsFunc(c.audience, func(a string) bool { return slices.Contains(cfg.Audiences, a) }) {
+		return wire.Fail(wire.AudienceMismatch, "", nil)
+	}
+	if c.subject == "" || len(c.subject) > maxSubjectBytes {
+		return wire.Fail(wire.SubjectInvalid, "", nil)
+	}
+	if fail := c.checkKind(cfg.IssuerConfig); fail != nil {
+		return fail
+	}
+	for _, required := range cfg.required {
+		if !required.metBy(c.all[required.claim]) {
+			return wire.Fail(wire.RequiredClaimMismatch, bounded(required.claim), nil)
+		}
+	}
+	return nil
+}
+
+// checkTimes judges exp, nbf and iat (RFC 7519 sections 4.1.4 to 4.1.6) with the issuer's leeway.
+func (c *claims) checkTimes(cfg *IssuerConfig, now int64) *wire.Error {
+	leeway, lifetime := int64(*cfg.Leeway/time.Second), int64(cfg.MaxLifetime/time.Second)
+	switch {
+	case !c.has.expires:
+		return wire.Fail(wire.ClaimInvalid, "exp is missing", nil)
+	case now >= c.expires+leeway:
+		return wire.Fail(wire.TokenExpired, "", nil)
+	case c.has.before && now < c.before-leeway:
+		return wire.Fail(wire.TokenNotYetValid, "", nil)
+	case c.has.issued && now < c.issued-leeway:
+		return wire.Fail(wire.TokenIssuedInFuture, "", nil)
+	case c.expires-now > lifetime+leeway, c.has.issued && c.expires-c.issued > lifetime:
+		return wire.Fail(wire.TokenLifetimeTooLong, "", nil)
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package tokencheck
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"harmony.internal/authcallout/shared/config"
+	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/natsx"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// Config is tokencheck.yaml.
+type Config struct {
+	// NATS is the connection, in the callout's account.
+	NATS natsx.Config `yaml:"nats"`
+	// Log sets up logging.
+	Log logx.Config `yaml:"log"`
+	// MaxInFlight is how many tokens are judged at once. Default 4096.
+	MaxInFlight int `yaml:"max_in_flight"`
+	// Issuers are the providers whose tokens are accepted, at least one. Nothing is shared between two of them.
+	Issuers []IssuerConfig `yaml:"issuers"`
+}
+
+// IssuerConfig is one provider.
+type IssuerConfig struct {
+	// Issuer is the exact iss of its tokens, an https URL. Discovery is read from below it.
+	Issuer string `yaml:"issuer"`
+	// Audiences are the values of which at least one must be in a token's aud. Required. With Zitadel the project's id;
+	// anybody can ask for it, so it authorizes nothing: a rule must ask for a role.
+	Audiences []string `yaml:"audiences"`
+	// Algorithms are the values of alg that are accepted. Required. Of RS256, RS384, RS512, PS256, PS384, PS512, ES256,
+	// ES384, ES512 and EdDSA.
+	Algorithms []string `yaml:"algorithms"`
+	// Profile is generic or zitadel. zitadel refuses what Zitadel signs with the same keys and is no access token: ID and
+	// logout tokens (azp, at_hash, nonce or events, or no jti). Default generic.
+	Profile string `yaml:"profile"`
+	// Type is what the header's typ must say: accept takes JWT, at+jwt or none; require takes at+jwt alone (RFC 9068);
+	// ignore takes anything. Default accept.
+	Type string `yaml:"typ"`
+	// JWKSURI is where the keys are. Default: what discovery says.
+	JWKSURI string `yaml:"jwks_uri"`
+	// RequiredClaims are claims that a token must carry: each a value, or a list of which one must be there. A claim that
+	// is a list satisfies it with any of its elements.
+	RequiredClaims map[string]any `yaml:"required_claims"`
+	// RolesClaim names the claim with the roles: a list of names, or an object keyed by name as Zitadel sends it. A name
+	// with dots that is no claim itself leads into objects (realm_access.roles). Default: no roles.
+	RolesClaim string `yaml:"roles_claim"`
+	// Leeway is how far the provider's clock may differ for exp, nbf and iat. Default 30s, at most 2m. A session ends at
+	// exp whatever the leeway.
+	Leeway *time.Duration `yaml:"leeway"`
+	// MaxLifetime is the longest time from iat to exp, and from now to exp, that is accepted. Default 24h.
+	MaxLifetime time.Duration `yaml:"max_lifetime"`
+	// MaxTokenBytes is the longest token that is accepted, at most 16384. Default 8192. nats-server's max_control_line
+	// must be larger than the largest token.
+	MaxTokenBytes int `yaml:"max_token_bytes"`
+	// StaleLimit is how long keys serve after they were last fetched, while the provider cannot be reached. Default 1h.
+	StaleLimit time.Duration `yaml:"stale_limit"`
+	// CAFile is a PEM file with the certificates that the provider's is verified with, in place of the system's.
+	CAFile config.Path `yaml:"ca_file"`
+	// InsecureHTTP allows plain http to a host that is not this one. Whoever is on the way can then admit anybody. Never
+	// set it but in a closed test network.
+	InsecureHTTP bool `yaml:"insecure_http"`
+}
+
+// Values of Profile and Type.
+const (
+	profileGeneric = "generic"
+	profileZitadel = "zitadel"
+	typeAccept     = "accept"
+	typeRequire    = "require"
+	typeIgnore     = "ignore"
+)
+
+const (
+	defaultLeeway      = 30 * time.Second
+	maxLeeway          = 2 * time.Minute
+	defaultLifetime    = 24 * time.Hour
+	defaultTokenBytes  = 8 << 10
+	defaultStaleLimit  = time.Hour
+	defaultMaxInFlight = 4096
+)
+
+// SetDefaults fills what is zero.
+func (c *Config) SetDefaults() {
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = defaultMaxInFlight
+	}
+	for i := range c.Issuers {
+		c.Issuers[i].setDefaults()
+	}
+}
+
+func (c *IssuerConfig) setDefaults() {
+	if c.Profile == "" {
+		c.Profile = profileGeneric
+	}
+	if c.Type == "" {
+		c.Type = typeAccept
+	}
+	if c.Leeway == nil {
+		leeway := defaultLeeway
+		c.Leeway = &leeway
+	}
+	if c.MaxLifetime == 0 {
+		c.MaxLifetime = defaultLifetime
+	}
+	if c.MaxTokenBytes == 0 {
+		c.MaxTokenBytes = defaultTokenBytes
+	}
+	if c.StaleLimit == 0 {
+		c.StaleLimit = defaultStaleLimit
+	}
+}
+
+// Check reports what is wrong. It reads the CA files.
+func (c *Config) Check(r *config.Report) {
+	c.NATS.Check("nats", r)
+	c.Log.Check("log", r)
+	if c.MaxInFlight < 1 || c.MaxInFlight > 1<<20 {
+		r.Errorf("max_in_flight", "must lie between 1 and %d", 1<<20)
+	}
+	if len(c.Issuers) == 0 {
+		r.Errorf("issuers", "at least one is required")
+	}
+	seen := map[string]bool{}
+	for i := range c.Issuers {
+		key := fmt.Sprintf("issuers[%d]", i)
+		if c.Issuers[i].check(key, r); seen[c.Issuers[i].Issuer] {
+			r.Errorf(key+".issuer", "stands twice")
+		}
+		seen[c.Issuers[i].Issuer] = true
+	}
+}
+
+func (c *IssuerConfig) check(key string, r *config.Report) {
+	c.checkURL(key+".issuer", c.Issuer, true, r)
+	c.checkURL(key+".jwks_uri", c.JWKSURI, false, r)
+	if len(c.Audiences) == 0 || slices.Contains(c.Audiences, "") {
+		r.Errorf(key+".audiences", "at least one is required, and none may be empty: a token for anybody would do")
+	}
+	if len(c.Algorithms) == 0 {
+		r.Errorf(key+".algorithms", "at least one is required, for example [RS256]")
+	}
+	for i, alg := range c.Algorithms {
+		if _, ok := algorithms[alg]; !ok {
+			r.Errorf(fmt.Sprintf("%s.algorithms[%d]", key, i), "%q is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA", alg)
+		}
+	}
+	if c.Profile != profileGeneric && c.Profile != profileZitadel {
+		r.Errorf(key+".profile", "%q: must be generic or zitadel", c.Profile)
+	}
+	if c.Type != typeAccept && c.Type != typeRequire && c.Type != typeIgnore {
+		r.Errorf(key+".typ", "%q: must be accept, require or ignore", c.Type)
+	}
+	c.checkBounds(key, r)
+	for name, want := range c.RequiredClaims {
+		if _, err := requirement(want); err != nil {
+			r.Errorf(key+".required_claims."+name, "%v", err)
+		}
+	}
+	if c.CAFile != "" {
+		if _, err := certPool(c.CAFile); err != nil {
+			r.Errorf(key+".ca_file", "%v", err)
+		}
+	}
+}
+
+func (c *IssuerConfig) checkBounds(key string, r *config.Report) {
+	if *c.Leeway < 0 || *c.Leeway > maxLeeway {
+		r.Errorf(key+".leeway", "must lie between 0s and %s", maxLeeway)
+	}
+	if c.MaxLifetime < time.Second {
+		r.Errorf(key+".max_lifetime", "must be at least 1s")
+	}
+	if c.MaxTokenBytes < 256 || c.MaxTokenBytes > wire.MaxTokenBytes {
+		r.Errorf(key+".max_token_bytes", "must lie between 256 and %d", wire.MaxTokenBytes)
+	}
+	if c.StaleLimit < time.Minute {
+		r.Errorf(key+".stale_limit", "must be at least 1m")
+	}
+}
+
+func (c *IssuerConfig) checkURL(key, text string, required bool, r *config.Report) {
+	if text == "" {
+		if required {
+			r.Errorf(key, "is required: the exact iss of the provider's tokens")
+		}
+		return
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
+		r.Errorf(key, "%q is not an https URL", text)
+	case !c.allowed(u):
+		r.Errorf(key, "%q must be https; plain http is for this host alone, or with insecure_http", text)
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		r.Warnf(key, "plain http: whoever is on the way to the provider can admit anybody")
+	}
+}
+
+// allowed reports whether keys may be fetched from u.
+func (c *IssuerConfig) allowed(u *url.URL) bool {
+	return u.Scheme == "https" || (u.Scheme == "http" && (c.InsecureHTTP || loopback(u.Hostname())))
+}
+
+func loopback(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+// hostPort is what two URLs must have in common to count as one host.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = u.Scheme
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
+// readable reports why a file that the configuration names cannot be read.
+func readable(p config.Path) ([]byte, error) {
+	data, err := os.ReadFile(string(p))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > config.MaxFileBytes {
+		return nil, fmt.Errorf("%s: larger than %d bytes", p, config.MaxFileBytes)
+	}
+	return data, nil
+}

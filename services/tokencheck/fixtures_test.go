@@ -1,0 +1,53 @@
+package tokencheck
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/oidctest"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// issuerConfig is a configuration for an oidctest issuer as an operator would write it.
+func issuerConfig(url string) IssuerConfig {
+	c := IssuerConfig{
+		Issuer:     url,
+		Audiences:  []string{oidctest.Project},
+		Algorithms: []string{"RS256", "ES256", "EdDSA"},
+		RolesClaim: oidctest.RolesClaim,
+	}
+	c.setDefaults()
+	return c
+}
+
+// newTestVerifier returns a verifier for cfgs with the clock of the test.
+func newTestVerifier(t *testing.T, now func() time.Time, cfgs ...IssuerConfig) *verifier {
+	t.Helper()
+	v := &verifier{issuers: map[string]*issuer{}, now: now}
+	for i := range cfgs {
+		iss, err := newIssuer(&cfgs[i], now, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.issuers[iss.Issuer] = iss
+	}
+	return v
+}
+
+// code returns the code of a failure, 0 for none.
+func code(fail *wire.Error) wire.Code {
+	if fail == nil {
+		return 0
+	}
+	return fail.Code
+}
+
+// withBudget is the context of a login.
+func withBudget(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}

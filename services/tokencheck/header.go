@@ -1,0 +1,101 @@
+package tokencheck
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode"
+
+	"harmony.internal/authcallout/shared/strictjson"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// header is the JOSE header (RFC 7515 section 4) as far as it is used. The members of the second block must not be
+// there: each would have the token itself say how it is to be verified (RFC 8725 section 3.10).
+type header struct {
+	Algorithm string          `json:"alg"`
+	KeyID     json.RawMessage `json:"kid"`
+	Type      *string         `json:"typ"`
+
+	Critical json.RawMessage `json:"crit"`
+	Unencode json.RawMessage `json:"b64"`
+	Key      json.RawMessage `json:"jwk"`
+	KeySet   json.RawMessage `json:"jku"`
+	CertURL  json.RawMessage `json:"x5u"`
+	Certs    json.RawMessage `json:"x5c"`
+
+	kid string
+}
+
+const (
+	maxHeaderBytes = 2 << 10
+	maxKeyIDBytes  = 256
+)
+
+var (
+	headerLimits = strictjson.Limits{MaxBytes: maxHeaderBytes, MaxDepth: 4, MaxMembers: 32}
+	headerNames  = []string{"alg", "kid", "typ", "cty", "crit", "b64", "jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "zip", "enc"}
+)
+
+// parseHeader reads a header strictly and refuses what no token for this system carries.
+func parseHeader(data []byte) (*header, *wire.Error) {
+	if err := strictjson.CheckObject(data, headerLimits, headerNames...); err != nil {
+		return nil, wire.Fail(wire.TokenMalformed, "header", err)
+	}
+	h := &header{}
+	if err := json.Unmarshal(data, h); err != nil {
+		return nil, wire.Fail(wire.TokenMalformed, "header: a member of the wrong type", nil)
+	}
+	for _, forbidden := range []struct {
+		name  string
+		value json.RawMessage
+	}{{"crit", h.Critical}, {"b64", h.Unencode}, {"jwk", h.Key}, {"jku", h.KeySet}, {"x5u", h.CertURL}, {"x5c", h.Certs}} {
+		if forbidden.value != nil {
+			return nil, wire.Fail(wire.HeaderForbidden, forbidden.name, nil)
+		}
+	}
+	return h, nil
+}
+
+// check holds the header against an issuer's configuration.
+func (h *header) check(c *IssuerConfig) *wire.Error {
+	if !slices.Contains(c.Algorithms, h.Algorithm) {
+		return wire.Fail(wire.AlgorithmNotAllowed, bounded(h.Algorithm), nil)
+	}
+	if !h.typeAllowed(c.Type) {
+		return wire.Fail(wire.TokenWrongKind, "typ", nil)
+	}
+	if err := json.Unmarshal(h.KeyID, &h.kid); err != nil || h.kid == "" || len(h.kid) > maxKeyIDBytes || strings.ContainsFunc(h.kid, notPrintable) {
+		return wire.Fail(wire.KeyIDMissing, "", nil)
+	}
+	return nil
+}
+
+// typeAllowed judges typ, whose values compare without case and without the prefix application/ (RFC 7515 section
+// 4.1.9). A wrong one is how ID, logout and event tokens with the same issuer and keys are told apart (RFC 8725
+// section 3.11, RFC 9068 section 4).
+func (h *header) typeAllowed(mode string) bool {
+	if mode == typeIgnore {
+		return true
+	}
+	typ := ""
+	if h.Type != nil {
+		typ = strings.TrimPrefix(strings.ToLower(*h.Type), "application/")
+	}
+	return typ == "at+jwt" || (mode == typeAccept && (h.Type == nil || typ == "jwt"))
+}
+
+func notPrintable(r rune) bool { return !unicode.IsPrint(r) }
+
+// bounded returns a short text from a token, fit for a record: printable and of at most 64 bytes.
+func bounded(s string) string {
+	if len(s) > 64 {
+		s = s[:64]
+	}
+	return strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII || notPrintable(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,46 @@
+package tokencheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/run"
+)
+
+// Program is the process.
+func Program() run.Program[*Config] {
+	return run.Program[*Config]{
+		Name:        "tokencheck",
+		Description: "validates the access tokens of OpenID Connect issuers",
+		NewConfig:   func() *Config { return &Config{} },
+		Log:         func(c *Config) logx.Config { return c.Log },
+		Probe:       probe,
+		Serve: func(ctx context.Context, c *Config, log *zap.Logger) error {
+			s, err := New(c, Deps{Log: log, Version: run.Version})
+			if err != nil {
+				return err
+			}
+			return s.Run(ctx)
+		},
+	}
+}
+
+// probe fetches every issuer's keys once and reports what is wrong with each.
+func probe(ctx context.Context, cfg *Config) error {
+	var errs []error
+	for i := range cfg.Issuers {
+		fetch, err := newFetcher(&cfg.Issuers[i], time.Now)
+		if err == nil {
+			_, _, err = fetch.keys(ctx)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("issuers[%d] %s: %w", i, cfg.Issuers[i].Issuer, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,191 @@
+package tokencheck
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/natsx"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// ErrConnectionLost is returned by Run when the connection to NATS closed for good.
+var ErrConnectionLost = errors.New("the connection to NATS closed for good")
+
+// drainTime bounds the end of a replica; it is longer than any budget.
+const drainTime = 10 * time.Second
+
+// Deps are the collaborators of a Service.
+type Deps struct {
+	Log     *zap.Logger
+	Version string // bare semantic version
+	// NATSOptions are added to the connection's, for connections inside one process.
+	NATSOptions []nats.Option
+	// Now is the clock, nil for the system's.
+	Now func() time.Time
+}
+
+// Service is one replica of tokencheck.
+type Service struct {
+	cfg      *Config
+	deps     Deps
+	subjects wire.Subjects
+	verifier *verifier
+	refusals refusals
+}
+
+// New returns a Service of a configuration that passed Check. It does not connect or fetch yet.
+func New(cfg *Config, deps Deps) (*Service, error) {
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	subjects, err := wire.NewSubjects(cfg.NATS.SubjectPrefix)
+	if err != nil {
+		return nil, err
+	}
+	v := &verifier{issuers: make(map[string]*issuer, len(cfg.Issuers)), now: deps.Now}
+	for i := range cfg.Issuers {
+		iss, err := newIssuer(&cfg.Issuers[i], deps.Now, deps.Log)
+		if err != nil {
+			return nil, fmt.Errorf("issuers[%d]: %w", i, err)
+		}
+		v.issuers[iss.Issuer] = iss
+	}
+	return &Service{cfg: cfg, deps: deps, subjects: subjects, verifier: v, refusals: refusals{counts: map[string]int64{}}}, nil
+}
+
+// Run serves until ctx ends, then answers what it took on and returns nil. An error means that it can no longer serve.
+// An issuer that cannot be reached is no such error: its tokens are transient trouble until it can.
+func (s *Service) Run(ctx context.Context) error {
+	conn, err := natsx.Connect(s.cfg.NATS, wire.QueueTokencheck, s.deps.Log, s.deps.NATSOptions...)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	for _, iss := range s.verifier.issuers {
+		running.Go(func() { iss.keys.run(background) })
+	}
+	server, err := natsx.Serve(conn, natsx.Service{
+		Name:        wire.QueueTokencheck,
+		Version:     s.deps.Version,
+		Description: "validates tokens of OpenID Connect issuers",
+		Metadata:    map[string]string{"config": s.configHash()},
+		Endpoints: []natsx.Endpoint{{
+			Name:        "check",
+			Subject:     s.subjects.TokenCheck(),
+			Queue:       wire.QueueTokencheck,
+			MaxInFlight: s.cfg.MaxInFlight,
+			Handle:      s.check,
+		}},
+		Stats: func(string) any { return s.stats() },
+	}, s.deps.Log)
+	if err != nil {
+		return err
+	}
+	s.deps.Log.Info("serving", zap.Int("issuers", len(s.verifier.issuers)))
+	select {
+	case <-conn.Lost():
+		return ErrConnectionLost
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(background, drainTime)
+	defer cancel()
+	return server.Drain(drain)
+}
+
+// check answers one request.
+func (s *Service) check(ctx context.Context, r *natsx.Request) {
+	reply, fail := s.judge(ctx, r.Data)
+	var err error
+	if fail != nil {
+		s.refusals.count(fail.Code)
+		if fail.Code == wire.Internal {
+			s.deps.Log.Error("check", zap.String("request_id", r.ID), zap.Error(fail))
+		}
+		err = r.Fail(fail)
+	} else {
+		err = r.Respond(reply)
+	}
+	if err != nil {
+		s.deps.Log.Warn("the answer could not be sent", zap.String("request_id", r.ID), zap.Error(err))
+	}
+}
+
+func (s *Service) judge(ctx context.Context, data []byte) (reply []byte, fail *wire.Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			reply, fail = nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v", p))
+		}
+	}()
+	q, err := wire.Decode[wire.CheckRequest](data, wire.MaxCheckRequestBytes)
+	if err != nil {
+		return nil, wire.Fail(wire.BadRequest, "check request", err)
+	}
+	verified, fail := s.verifier.verify(ctx, q.Token, q.CertificateSHA256)
+	if fail != nil {
+		return nil, fail
+	}
+	if reply, err = wire.Encode(verified); err != nil {
+		return nil, wire.Fail(wire.Internal, "encode", err)
+	}
+	return reply, nil
+}
+
+// configHash names what the issuers' configuration says, so that replicas can be compared.
+func (s *Service) configHash() string {
+	text, err := json.Marshal(s.cfg.Issuers)
+	if err != nil {
+		return "unknown"
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Stats is what `nats micro stats tokencheck` shows.
+type Stats struct {
+	Issuers map[string]IssuerStats `json:"issuers"`
+	// Refused counts refusals and troubles by reason.
+	Refused map[string]int64 `json:"refused"`
+}
+
+func (s *Service) stats() Stats {
+	out := Stats{Issuers: make(map[string]IssuerStats, len(s.verifier.issuers)), Refused: s.refusals.copy()}
+	for name, iss := range s.verifier.issuers {
+		out.Issuers[name] = iss.stats()
+	}
+	return out
+}
+
+// refusals counts by reason. Safe for concurrent use.
+type refusals struct {
+	mu     sync.Mutex // guards counts, held for one increment or one copy
+	counts map[string]int64
+}
+
+func (r *refusals) count(c wire.Code) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts[c.String()]++
+}
+
+func (r *refusals) copy() map[string]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make(map[string]int64, len(r.counts))
+	for k, v := range r.counts {
+		out[k] = v
+	}
+	return out
+}
