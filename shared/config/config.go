@@ -32,6 +32,14 @@ func Load(file string, cfg Checker) (warnings Problems, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return Read(file, data, cfg)
+}
+
+// Read is Load for text that was read already; file names it in problems, and relative paths start at its directory.
+func Read(file string, data []byte, cfg Checker) (warnings Problems, err error) {
+	if len(data) > MaxFileBytes {
+		return nil, fmt.Errorf("%s: larger than %d bytes", file, MaxFileBytes)
+	}
 	r := &Report{file: file, places: map[string]place{}}
 	decode(data, reflect.ValueOf(cfg).Elem(), r)
 	broken := r.keys()
