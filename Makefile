@@ -61,6 +61,10 @@ lint: ## Run the linters over every module.
 docs: ## Write the reference pages that are generated from the code.
 	go run ./e2e/cmd/docs
 
+.PHONY: bench
+bench: build ## Measure admissions per second and their cost; table, JSON and plot. BENCH="-only b,c" is passed on.
+	go run ./bench/cmd/bench -bin bin -out docs/bench.json -plot docs/bench.svg $(BENCH)
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (default 10s) each.
 	@for dir in $(MODULES); do (cd "$$dir"; \
