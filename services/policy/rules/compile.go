@@ -45,7 +45,7 @@ type side struct {
 // line and column.
 func Compile(name string, text []byte) (*Policy, config.Problems, error) {
 	var t Text
-	warnings, err := config.Read(name, text, &t)
+	warnings, err := config.Parse(name, text, &t)
 	if err != nil {
 		return nil, warnings, err
 	}
