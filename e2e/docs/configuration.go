@@ -18,6 +18,7 @@ var files = []struct{ name, dir, typ string }{
 	{"callout.yaml", "services/callout", "Config"},
 	{"tokencheck.yaml", "services/tokencheck", "Config"},
 	{"policy.yaml", "services/policy", "Config"},
+	{"rules.yaml", "services/policy/rules", "Text"},
 }
 
 // Configuration renders the reference of every key. Every field that has a key must have a comment.
@@ -123,7 +124,7 @@ func (s *sources) rows(b *strings.Builder, p *goPackage, typ, prefix string) err
 		path := prefix
 		if !inline {
 			path = prefix + key
-			doc := comment(field)
+			doc := comment(field, key)
 			if doc == "" {
 				return fmt.Errorf("%s.%s: key %s has no comment", p.dir, typ, path)
 			}
@@ -210,8 +211,17 @@ func yamlKey(f *ast.Field) (key string, inline bool) {
 	return parts[0], inline
 }
 
-// comment is the field's doc and line comment as one line that a Markdown table takes.
-func comment(f *ast.Field) string {
-	text := strings.TrimSpace(f.Doc.Text() + " " + f.Comment.Text())
+// comment is the field's comment as one line that a Markdown table takes, with the key in place of the field's name.
+func comment(f *ast.Field, key string) string {
+	text := f.Doc.Text()
+	if len(f.Names) == 1 {
+		if rest, ok := strings.CutPrefix(text, f.Names[0].Name+" "); ok {
+			text = "`" + key + "` " + rest
+		}
+	}
+	return oneLine(text)
+}
+
+func oneLine(text string) string {
 	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "|", "\\|")
 }

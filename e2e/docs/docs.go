@@ -1,5 +1,5 @@
 // Package docs renders the reference pages that must not drift from the code: configuration keys from the comments of
-// the configuration structs, reason codes from the contract's table. `make docs` writes them; a test compares.
+// the configuration structs, log fields from those of their constants, reason codes from the contract's table. `make docs` writes them; a test compares.
 package docs
 
 import (
@@ -20,8 +20,13 @@ func Pages(root string) ([]Page, error) {
 	if err != nil {
 		return nil, err
 	}
+	logs, err := Logs(root)
+	if err != nil {
+		return nil, err
+	}
 	return []Page{
 		{Path: "docs/configuration.md", Text: configuration},
+		{Path: "docs/logs.md", Text: logs},
 		{Path: "docs/codes.md", Text: Codes()},
 	}, nil
 }

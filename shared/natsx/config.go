@@ -25,7 +25,8 @@ type Config struct {
 	NkeySeedFile config.Path `yaml:"nkey_seed_file"`
 	// CredsFile is a .creds file, for a server in operator mode.
 	CredsFile config.Path `yaml:"creds_file"`
-	TLS       TLS         `yaml:"tls"`
+	// TLS is used when a URL or the server says so.
+	TLS TLS `yaml:"tls"`
 	// SubjectPrefix is the first token of every internal subject: letters, digits, "_" and "-". Set it when two of these
 	// systems share one account. The same in all three services. Default: auth.
 	SubjectPrefix string `yaml:"subject_prefix"`
@@ -35,9 +36,10 @@ type Config struct {
 type TLS struct {
 	// CAFile holds the certificates, PEM, that may sign the server's. Default: the system's.
 	CAFile config.Path `yaml:"ca_file"`
-	// CertFile and KeyFile are this client's certificate and key, PEM, for a server that asks for one. Both or none.
+	// CertFile is this client's certificate, PEM, for a server that asks for one. With key_file or not at all.
 	CertFile config.Path `yaml:"cert_file"`
-	KeyFile  config.Path `yaml:"key_file"`
+	// KeyFile is the key of cert_file, PEM.
+	KeyFile config.Path `yaml:"key_file"`
 }
 
 // DefaultURL is where a configuration without urls connects to.

@@ -36,8 +36,9 @@ type Rule struct {
 	When string `yaml:"when"`
 	// Account is the NATS account's name. Default: that of callout.yaml.
 	Account string `yaml:"account"`
-	// Publish and Subscribe are what the connection may do. A side that allows nothing admits nothing.
-	Publish   Side `yaml:"publish"`
+	// Publish is what the connection may send. Without an allow list it may send nothing.
+	Publish Side `yaml:"publish"`
+	// Subscribe is what the connection may receive. Without an allow list it may receive nothing.
 	Subscribe Side `yaml:"subscribe"`
 	// AllowResponses lets the connection answer requests that it received. Default: not at all.
 	AllowResponses *Responses `yaml:"allow_responses"`
@@ -47,8 +48,10 @@ type Rule struct {
 
 // Side is one direction. A subscribe subject may name a queue group after a space.
 type Side struct {
+	// Allow are subjects, with {variable} in them, wildcards allowed.
 	Allow []string `yaml:"allow"`
-	Deny  []string `yaml:"deny"`
+	// Deny are subjects taken out of what allow gives.
+	Deny []string `yaml:"deny"`
 }
 
 // Responses bounds answers to requests.
