@@ -52,6 +52,40 @@ check-deps: ## Prove that no service links nats-server or a test package.
 	  fi; echo "services/$$svc: links no server and no test package"; \
 	done
 
+DEPLOYMENT = deploy/podman/with-podman go run ./deploy/podman/cmd/deployment
+
+.PHONY: up
+up: ## Bring up the containers. DEV=1: with a development provider. CLUSTER=1: three servers.
+	$(DEPLOYMENT) up $(if $(DEV),-dev) $(if $(CLUSTER),-cluster)
+
+.PHONY: down
+down: ## Stop and remove the containers; data and keys stay. PURGE=1 removes them too.
+	$(DEPLOYMENT) down $(if $(PURGE),-purge)
+
+.PHONY: logs
+logs: ## Follow what the containers say. SERVICE=callout-1: of one alone.
+	$(DEPLOYMENT) logs -f $(if $(SERVICE),-service $(SERVICE))
+
+.PHONY: upgrade
+upgrade: ## Bring the running containers to this version and configuration, one at a time.
+	$(DEPLOYMENT) upgrade
+
+.PHONY: rotate-keys
+rotate-keys: ## Replace the keys of the services, the issuer and the xkey; every device reconnects once.
+	$(DEPLOYMENT) rotate-keys
+
+.PHONY: check
+check: ## Would the provider in deployment.yaml work, and the token in TOKEN_FILE?
+	go run ./deploy/podman/cmd/deployment check $(if $(TOKEN_FILE),-token-file $(TOKEN_FILE))
+
+.PHONY: bypass-check
+bypass-check: ## Prove on the running server that nobody gets in without a valid token, and that an administrator does.
+	$(DEPLOYMENT) bypass-check
+
+.PHONY: test-podman
+test-podman: ## Run the tests that need podman.
+	deploy/podman/with-podman go test -tags podman -count=1 -timeout 40m -v ./deploy/podman/podmantest
+
 .PHONY: lint
 lint: ## Run the linters over every module.
 	@tool=$$(mktemp -d)/golangci-lint; bin=$$(dirname $$tool); GOWORK=off GOBIN=$$bin go install $(GOLANGCI); \

@@ -106,7 +106,8 @@ func ServerConfig(id Identities, o ServerOptions) (string, error) {
 	return b.String(), nil
 }
 
-// Grant is what one service may do, in the notation of the server.
+// Grant is what one service may do, in the notation of the server: "subject queue" permits a subscription in that queue
+// group and no other.
 type Grant struct {
 	Publish, Subscribe []string
 	// Replies permits one answer to each message received.
@@ -122,11 +123,11 @@ func Permissions(prefix string) ServicePermissions {
 	return ServicePermissions{
 		Callout: Grant{
 			Publish:   []string{check, decide, prefix + ".kick.*"},
-			Subscribe: []string{"$SYS.REQ.USER.AUTH", "_AUTH_INBOX.callout.>", "$SRV.>"},
+			Subscribe: []string{"$SYS.REQ.USER.AUTH callout", "_AUTH_INBOX.callout.>", "$SRV.>"},
 			Replies:   true,
 		},
-		Tokencheck: Grant{Subscribe: []string{check, "$SRV.>"}, Replies: true},
-		Policy:     Grant{Subscribe: []string{decide, "$SRV.>"}, Replies: true},
+		Tokencheck: Grant{Subscribe: []string{check + " tokencheck", "$SRV.>"}, Replies: true},
+		Policy:     Grant{Subscribe: []string{decide + " policy", "$SRV.>"}, Replies: true},
 		Operator:   Grant{Publish: []string{"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>"}, Subscribe: []string{"_INBOX.>"}},
 	}
 }

@@ -185,14 +185,14 @@ func TestServicesHaveTheirSubjectsAndNoOthers(t *testing.T) {
 		"$SYS.REQ.SERVER.PING", "_AUTH_INBOX.callout.1", "_AUTH_INBOX.tokencheck.1", "$SRV.PING", "_INBOX.1", "device-state.a",
 	}
 	cases := []struct {
-		name, seed         string
-		publish, subscribe []string
+		name, seed                string
+		publish, subscribe, queue []string
 	}{
 		{"callout", d.files.Callout, []string{"auth.v1.token.check", "auth.v1.policy.decide", "auth.kick.X"},
-			[]string{"$SYS.REQ.USER.AUTH", "_AUTH_INBOX.callout.1", "$SRV.PING"}},
-		{"tokencheck", d.files.Tokencheck, nil, []string{"auth.v1.token.check", "$SRV.PING"}},
-		{"policy", d.files.Policy, nil, []string{"auth.v1.policy.decide", "$SRV.PING"}},
-		{"operator", d.files.Operator, []string{"$SRV.PING"}, []string{"_INBOX.1"}},
+			[]string{"_AUTH_INBOX.callout.1", "$SRV.PING"}, []string{"$SYS.REQ.USER.AUTH"}},
+		{"tokencheck", d.files.Tokencheck, nil, []string{"$SRV.PING"}, []string{"auth.v1.token.check"}},
+		{"policy", d.files.Policy, nil, []string{"$SRV.PING"}, []string{"auth.v1.policy.decide"}},
+		{"operator", d.files.Operator, []string{"$SRV.PING"}, []string{"_INBOX.1"}, nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -204,6 +204,10 @@ func TestServicesHaveTheirSubjectsAndNoOthers(t *testing.T) {
 				subscribe := func(nc *nats.Conn) error { _, err := nc.SubscribeSync(subject); return err }
 				if got, want := d.refused(t, c.seed, subscribe), !slices.Contains(c.subscribe, subject); got != want {
 					t.Errorf("subscribe %s: refused %v, want %v", subject, got, want)
+				}
+				join := func(nc *nats.Conn) error { _, err := nc.QueueSubscribeSync(subject, c.name); return err }
+				if got, want := d.refused(t, c.seed, join), !slices.Contains(append(c.subscribe, c.queue...), subject); got != want {
+					t.Errorf("queue subscribe %s: refused %v, want %v", subject, got, want)
 				}
 			}
 		})

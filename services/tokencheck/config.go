@@ -89,6 +89,7 @@ const (
 
 // SetDefaults fills what is zero.
 func (c *Config) SetDefaults() {
+	c.NATS.SetDefaults()
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = defaultMaxInFlight
 	}

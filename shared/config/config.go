@@ -32,6 +32,15 @@ func Load(file string, cfg Checker) (warnings Problems, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return Parse(file, data, cfg)
+}
+
+// Parse is Load for a text that was read already. file is the name that problems carry; a relative Path in the text is
+// resolved against its directory. The error is Problems.
+func Parse(file string, data []byte, cfg Checker) (warnings Problems, err error) {
+	if len(data) > MaxFileBytes {
+		return nil, Problems{{File: file, Message: fmt.Sprintf("larger than %d bytes", MaxFileBytes)}}
+	}
 	r := &Report{file: file, places: map[string]place{}}
 	decode(data, reflect.ValueOf(cfg).Elem(), r)
 	broken := r.keys()

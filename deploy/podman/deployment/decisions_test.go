@@ -1,0 +1,51 @@
+package deployment
+
+import (
+	"strings"
+	"testing"
+)
+
+const someLog = `{"level":"info","time":"2026-11-24T08:00:00.5Z","msg":"serving"}
+not JSON at all
+{"level":"info","time":"2026-11-24T08:00:01Z","msg":"decision","outcome":"admitted","device":"sensor-a","client_host":"192.0.2.1","total_ms":1.25}
+{"level":"info","time":"2026-11-24T08:00:02Z","msg":"decision","outcome":"denied","code":1001,"reason":"token_expired","subject":"42","total_ms":0.5}
+{"level":"info","time":"yesterday","msg":"decision","outcome":"denied"}
+`
+
+func TestDecisions(t *testing.T) {
+	all := readDecisions(strings.NewReader(someLog))
+	if len(all) != 2 {
+		t.Fatalf("%d decisions, want 2", len(all))
+	}
+	for name, c := range map[string]struct {
+		filter Filter
+		want   int
+	}{
+		"none":           {Filter{}, 2},
+		"outcome":        {Filter{Outcome: "denied"}, 1},
+		"reason":         {Filter{Reason: "token_expired"}, 1},
+		"device":         {Filter{Client: "sensor-a"}, 1},
+		"subject":        {Filter{Client: "42"}, 1},
+		"address":        {Filter{Client: "192.0.2.1"}, 1},
+		"nothing at all": {Filter{Client: "sensor-a", Outcome: "denied"}, 0},
+	} {
+		got := 0
+		for _, d := range all {
+			if c.filter.matches(d) {
+				got++
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+	var out strings.Builder
+	if err := printDecisions(&out, all); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"sensor-a", "token_expired", "2 decisions", "1  admitted", "1  denied token_expired"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+}

@@ -1,0 +1,27 @@
+package policy
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/run"
+)
+
+// Program is the process.
+func Program() run.Program[*Config] {
+	return run.Program[*Config]{
+		Name:        "policy",
+		Description: "turns verified claims into a grant",
+		NewConfig:   func() *Config { return &Config{} },
+		Log:         func(c *Config) logx.Config { return c.Log },
+		Serve: func(ctx context.Context, c *Config, log *zap.Logger) error {
+			s, err := New(c, Deps{Log: log, Version: run.Version})
+			if err != nil {
+				return err
+			}
+			return s.Run(ctx)
+		},
+	}
+}

@@ -1,0 +1,86 @@
+package policy
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/services/policy/rules"
+	"harmony.internal/authcallout/shared/config"
+)
+
+const (
+	first  = "rules:\n  - {name: one, when: 'true', publish: {allow: [a]}}\n"
+	second = "rules:\n  - {name: two, when: 'true', publish: {allow: [b]}}\n"
+)
+
+func hashOf(t *testing.T, text string) string {
+	t.Helper()
+	p, _, err := rules.Compile("rules.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Hash()
+}
+
+// TestSource walks one file through its life; after each step the policy in force and its generation are looked at.
+func TestSource(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "rules.yaml")
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := func(target string) {
+		tmp := filepath.Join(dir, "link")
+		if err := os.Symlink(filepath.Join(dir, target), tmp); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(tmp, file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("rules.yaml", first)
+	s, err := newSource(config.Path(file), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name       string
+		do         func()
+		hash       string
+		generation uint64
+	}{
+		{"unchanged", func() {}, hashOf(t, first), 1},
+		{"edited", func() { write("rules.yaml", second) }, hashOf(t, second), 2},
+		{"broken", func() { write("rules.yaml", "rules: [") }, hashOf(t, second), 2},
+		{"emptied", func() { write("rules.yaml", "") }, hashOf(t, second), 2},
+		{"mended", func() { write("rules.yaml", first) }, hashOf(t, first), 3},
+		{"deleted", func() { _ = os.Remove(file) }, hashOf(t, first), 3},
+		{"linked", func() { write("a.yaml", second); link("a.yaml") }, hashOf(t, second), 4},
+		{"link swapped", func() { write("b.yaml", first); link("b.yaml") }, hashOf(t, first), 5},
+		{"link to nothing", func() { link("none.yaml") }, hashOf(t, first), 5},
+	} {
+		step.do()
+		s.look()
+		if got := s.current.Load(); got.Hash() != step.hash || got.generation != step.generation {
+			t.Errorf("%s: %s generation %d, want %s generation %d", step.name, got.Hash(), got.generation, step.hash, step.generation)
+		}
+	}
+}
+
+func TestSourceMustStartGood(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	if _, err := newSource(config.Path(file), zap.NewNop()); !os.IsNotExist(err) {
+		t.Errorf("missing file: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("rules: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newSource(config.Path(file), zap.NewNop()); err == nil {
+		t.Error("a broken file was accepted at start")
+	}
+}
