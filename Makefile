@@ -99,6 +99,10 @@ docs: ## Write the reference pages that are generated from the code.
 bench: build ## Measure admissions per second and their cost; table, JSON and plot. BENCH="-only b,c" is passed on.
 	go run ./bench/cmd/bench -bin bin -out docs/bench.json -plot docs/bench.svg $(BENCH)
 
+.PHONY: storm
+storm: build ## Let fleets loose: all at once, restarts, overload; table, JSON and plot. BENCH="-clients 2000" is passed on.
+	go run ./bench/cmd/bench storm -bin bin -out docs/storm.json -plot docs/storm.svg $(BENCH)
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (default 10s) each.
 	@for dir in $(MODULES); do (cd "$$dir"; \

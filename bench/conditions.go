@@ -61,6 +61,7 @@ func (l *Lab) Conditions(perRound, rounds int, only func(key string) bool) (list
 		func() error {
 			return add("c-xkey", func() (*System, error) { return l.Three(Options{XKey: true}) }, verified("c-xkey", "RS256"))
 		},
+		func() error { return add("d", l.Standalone, verified("d", "RS256")) },
 	} {
 		if err := step(); err != nil {
 			return nil, nil, err

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,6 +32,7 @@ type Provider struct {
 	Issuer string
 	keys   map[string]crypto.Signer // by algorithm, which is the kid too
 	server *http.Server
+	paused atomic.Bool
 }
 
 // NewProvider starts one on a free port of the loopback interface.
@@ -64,12 +66,23 @@ func NewProvider() (*Provider, error) {
 	})
 	keySet := map[string]any{"keys": []any{rsaJWK(&rsaKey.PublicKey), ecJWK(&ecKey.PublicKey), edJWK(edKey.Public())}}
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) { reply(w, keySet) })
-	p.server = &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
+	p.server = &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.paused.Load() {
+			panic(http.ErrAbortHandler) // closes the connection without an answer
+		}
+		mux.ServeHTTP(w, r)
+	})}
 	go func() { _ = p.server.Serve(listener) }() // ends with Close
 	return p, nil
 }
 
-// Close makes the provider unreachable.
+// Pause takes the provider down until the function that it returns is called.
+func (p *Provider) Pause() (resume func()) {
+	p.paused.Store(true)
+	return func() { p.paused.Store(false) }
+}
+
+// Close ends the provider.
 func (p *Provider) Close() { _ = p.server.Close() }
 
 func reply(w http.ResponseWriter, body any) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -84,4 +85,28 @@ func printTable(out io.Writer, rows [][]string) error {
 		}
 	}
 	return w.Flush()
+}
+
+// PrintStorms prints what became of the fleets, and of the overloads.
+func (r *Report) PrintStorms(out io.Writer) error {
+	seconds := func(s Storm, percent int) string {
+		if at, ok := s.Seconds[percent]; ok {
+			return fmt.Sprintf("%.1f", at)
+		}
+		return "never"
+	}
+	rows := [][]string{{"storm", "clients", "admitted", "50 % s", "95 % s", "99 % s", "100 % s", "attempts", "wasted", "lost"}}
+	for _, s := range r.Storms {
+		rows = append(rows, []string{s.Name, strconv.Itoa(s.Fleet.Clients), strconv.Itoa(s.Admitted), seconds(s, 50), seconds(s, 95), seconds(s, 99), seconds(s, 100),
+			strconv.Itoa(s.Attempts), strconv.Itoa(s.Wasted), strconv.Itoa(s.Lost)})
+	}
+	if err := printTable(out, rows); err != nil || len(r.Overloads) == 0 {
+		return err
+	}
+	rows = [][]string{{"overload", "of capacity", "offered/s", "admitted/s", "of capacity", "p99 ms", "wasted"}}
+	for _, f := range r.Overloads {
+		rows = append(rows, []string{f.Name, fmt.Sprintf("%.1fx", f.Factor), fmt.Sprintf("%.0f", f.Offered), fmt.Sprintf("%.0f", f.Goodput),
+			fmt.Sprintf("%.0f %%", 100*f.Share), fmt.Sprintf("%.0f", f.P99Millis), strconv.Itoa(f.Wasted)})
+	}
+	return printTable(out, rows)
 }

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -48,9 +50,51 @@ type Storm struct {
 // stormBucket is the resolution of goodput over time.
 const stormBucket = 250 * time.Millisecond
 
-// RunStorm lets the fleet loose on s and waits until all are in or the limit has passed. before is how many requests the
-// callout had answered. start is what begins the storm; nil for just the coming of the clients.
+// RunStorm lets the fleet loose on s and waits until all are in or the limit has passed.
 func RunStorm(name string, s *System, fleet Fleet, handshakes [][]byte) (Storm, error) {
+	st := &storming{fleet: fleet, addr: s.Addr}
+	defer st.hangUp()
+	return st.measure(name, s, func() error {
+		st.run(handshakes)
+		return nil
+	})
+}
+
+// RunRestart has the fleet connected, kills the server, starts it again, and waits until all are back. The clients notice
+// at once and begin with a pause, as default clients do. meanwhile, if any, runs while the server is down.
+func RunRestart(name string, s *System, fleet Fleet, handshakes [][]byte, perSecond float64, meanwhile func()) (Storm, error) {
+	calm := fleet
+	calm.Spread = time.Duration(float64(fleet.Clients) / perSecond * float64(time.Second))
+	first := &storming{fleet: calm, addr: s.Addr, began: time.Now()}
+	first.run(handshakes)
+	if len(first.admitted) != fleet.Clients {
+		first.hangUp()
+		return Storm{}, fmt.Errorf("%s: %d of %d came in before the restart", name, len(first.admitted), fleet.Clients)
+	}
+	st := &storming{fleet: fleet, addr: s.Addr}
+	defer st.hangUp()
+	return st.measure(name, s, func() error {
+		var all sync.WaitGroup
+		for i, conn := range first.open {
+			all.Go(func() {
+				_, _ = io.Copy(io.Discard, conn) // until the server is gone
+				hangUp(conn)
+				st.pause()
+				st.client(handshakes[i%len(handshakes)])
+			})
+		}
+		s.KillServer()
+		if meanwhile != nil {
+			meanwhile()
+		}
+		err := s.startServer()
+		all.Wait()
+		return err
+	})
+}
+
+// measure runs do as the storm's duration and reports what became of it.
+func (st *storming) measure(name string, s *System, do func() error) (Storm, error) {
 	before, err := s.Answered()
 	if err != nil {
 		return Storm{}, err
@@ -59,8 +103,10 @@ func RunStorm(name string, s *System, fleet Fleet, handshakes [][]byte) (Storm, 
 	if err != nil {
 		return Storm{}, err
 	}
-	st := &storming{fleet: fleet, addr: s.Addr, began: time.Now()}
-	st.run(handshakes)
+	st.began = time.Now()
+	if err := do(); err != nil {
+		return Storm{}, err
+	}
 	return st.report(name, s, before, used)
 }
 
@@ -113,12 +159,16 @@ func (st *storming) client(handshake []byte) {
 		default:
 			// A default client remembers the error of the last authorization failure over other failures.
 		}
-		time.Sleep(st.fleet.Wait + rand.N(st.fleet.Jitter+1)) //nolint:gosec // not a secret
+		st.pause()
 	}
 }
 
+// pause is the time between two attempts.
+func (st *storming) pause() {
+	time.Sleep(st.fleet.Wait + rand.N(st.fleet.Jitter+1)) //nolint:gosec // not a secret
+}
+
 func (st *storming) report(name string, s *System, before int64, used map[string]time.Duration) (Storm, error) {
-	defer st.hangUp()
 	r := Storm{Name: name, Fleet: st.fleet, Admitted: len(st.admitted), Lost: int(st.lost.Load()), Seconds: make(map[int]float64), Outcomes: make(map[string]int), CPU: make(map[string]float64)}
 	for o := range st.counts {
 		n := int(st.counts[o].Load())
@@ -145,7 +195,7 @@ func (st *storming) report(name string, s *System, before int64, used map[string
 		return r, err
 	}
 	for role, d := range after {
-		r.CPU[role] = (d - used[role]).Seconds()
+		r.CPU[role] = max(0, (d - used[role]).Seconds()) // a server that was restarted began anew
 	}
 	time.Sleep(settle)
 	answered, err := s.Answered()

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -10,8 +11,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"harmony.internal/authcallout/bench"
 )
@@ -29,70 +32,132 @@ func main() {
 	}
 }
 
+// flags of both measurements.
+type flags struct {
+	bin, only, out, plot string
+	speed                bench.Speed
+	half                 bool
+	clients              string
+	limit, flood         time.Duration
+	replicas             int
+}
+
 func run(args []string) error {
+	storm := len(args) > 0 && args[0] == "storm"
+	if storm {
+		args = args[1:]
+	}
+	var o flags
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	bin := f.String("bin", "bin", "directory of the services' programs")
-	rounds := f.Int("rounds", 3, "rounds of each condition")
-	connects := f.Int("connects", 3000, "connects in one round of one condition")
-	workers := f.Int("workers", 64, "clients that connect at the same time")
-	only := f.String("only", "", "conditions, separated by commas: a, b, b-xkey, c, c-xkey, d; default all whose programs are there")
-	half := f.Bool("half", true, "measure latencies at half load too")
-	out := f.String("out", "", "write JSON here")
-	plot := f.String("plot", "", "write a plot (SVG) here")
+	f.StringVar(&o.bin, "bin", "bin", "directory of the services' programs")
+	f.StringVar(&o.out, "out", "", "write JSON here")
+	f.StringVar(&o.plot, "plot", "", "write a plot (SVG) here")
+	if storm {
+		f.StringVar(&o.only, "only", "", "scenarios, separated by commas: storm, spread, restart, provider, patient, flood; default all")
+		f.StringVar(&o.clients, "clients", "2000,5000,9000", "sizes of the fleet, separated by commas; the last is used where one is enough")
+		f.DurationVar(&o.limit, "limit", time.Minute, "how long a storm may last")
+		f.DurationVar(&o.flood, "flood", time.Minute, "how long an overload lasts")
+		f.IntVar(&o.replicas, "replicas", 1, "copies of each service")
+	} else {
+		f.StringVar(&o.only, "only", "", "conditions, separated by commas: a, b, b-xkey, c, c-xkey, d; default all whose programs are there")
+		f.IntVar(&o.speed.Rounds, "rounds", 3, "rounds of each condition")
+		f.IntVar(&o.speed.Connects, "connects", 3000, "connects in one round of one condition")
+		f.IntVar(&o.speed.Workers, "workers", 64, "clients that connect at the same time")
+		f.BoolVar(&o.half, "half", true, "measure latencies at half load too")
+	}
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "bench")
+	o.speed.Progress = log.New(os.Stderr, "", 0)
+	lab, clean, err := newLab(o.bin)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	absolute, err := filepath.Abs(*bin)
-	if err != nil {
-		return err
-	}
-	lab, err := bench.NewLab(dir, self, absolute)
-	if err != nil {
-		return err
-	}
-	defer lab.Provider.Close()
-	speed := bench.Speed{Rounds: *rounds, Connects: *connects, Workers: *workers, Progress: log.New(os.Stderr, "", 0)}
+	defer clean()
 	report := bench.NewReport()
-	report.Workers = *workers
-	if err := measure(lab, speed, report, chosen(*only, lab, speed.Progress), *half); err != nil {
+	if storm {
+		err = o.storms(lab, report)
+	} else {
+		err = o.rounds(lab, report)
+	}
+	if err != nil || o.out == "" {
 		return err
 	}
-	if err := report.PrintSpeed(os.Stdout); err != nil {
-		return err
-	}
-	if *plot != "" {
-		if err := os.WriteFile(*plot, report.PlotSpeed(), 0o644); err != nil { //nolint:gosec // a picture for everybody
-			return err
-		}
-	}
-	if *out == "" {
-		return nil
-	}
-	return report.WriteJSON(*out)
+	return report.WriteJSON(o.out)
 }
 
-func measure(lab *bench.Lab, speed bench.Speed, report *bench.Report, only func(string) bool, half bool) error {
-	conditions, stop, err := lab.Conditions(speed.Connects, speed.Rounds, only)
+func newLab(bin string) (lab *bench.Lab, clean func(), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	absolute, err := filepath.Abs(bin)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return nil, nil, err
+	}
+	if lab, err = bench.NewLab(dir, self, absolute); err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return lab, func() {
+		lab.Provider.Close()
+		_ = os.RemoveAll(dir) // in the system's temporary directory
+	}, nil
+}
+
+// rounds measures speed.
+func (o *flags) rounds(lab *bench.Lab, report *bench.Report) error {
+	conditions, stop, err := lab.Conditions(o.speed.Connects, o.speed.Rounds, chosen(o.only, lab, o.speed.Progress))
 	if err != nil {
 		return err
 	}
 	defer stop()
-	if report.Speed, err = speed.Run(conditions); err != nil {
+	report.Workers = o.speed.Workers
+	if report.Speed, err = o.speed.Run(conditions); err != nil {
 		return err
 	}
-	if base := slices.IndexFunc(report.Speed, func(r bench.Row) bool { return r.Key == "b" }); half && base >= 0 {
-		speed.HalfLoad(conditions, report.Speed, report.Speed[base].Median.PerSecond)
+	if base := slices.IndexFunc(report.Speed, func(r bench.Row) bool { return r.Key == "b" }); o.half && base >= 0 {
+		o.speed.HalfLoad(conditions, report.Speed, report.Speed[base].Median.PerSecond)
 	}
-	return nil
+	if err := report.PrintSpeed(os.Stdout); err != nil {
+		return err
+	}
+	return o.picture(report.PlotSpeed)
+}
+
+// storms runs the scenarios.
+func (o *flags) storms(lab *bench.Lab, report *bench.Report) error {
+	sc := bench.Scenarios{Lab: lab, Limit: o.limit, Flood: o.flood, Replicas: o.replicas, Progress: o.speed.Progress}
+	for text := range strings.SplitSeq(o.clients, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return fmt.Errorf("-clients: %q is no number of clients", text)
+		}
+		sc.Clients = append(sc.Clients, n)
+	}
+	only := func(string) bool { return true }
+	if o.only != "" {
+		names := strings.Split(o.only, ",")
+		only = func(name string) bool { return slices.Contains(names, name) }
+	}
+	ours := chosen("", lab, o.speed.Progress)("c")
+	if err := sc.Run(report, only, ours); err != nil {
+		return err
+	}
+	if err := report.PrintStorms(os.Stdout); err != nil {
+		return err
+	}
+	return o.picture(report.PlotStorms)
+}
+
+func (o *flags) picture(draw func() []byte) error {
+	if o.plot == "" {
+		return nil
+	}
+	return os.WriteFile(o.plot, draw(), 0o644) //nolint:gosec // a picture for everybody
 }
 
 // chosen returns which systems to measure: those named, else those whose programs are there.

@@ -1,0 +1,200 @@
+package bench
+
+import (
+	"fmt"
+	"log"
+	"time"
+)
+
+// Scenarios runs the storms and floods of one set of systems.
+type Scenarios struct {
+	Lab      *Lab
+	Clients  []int
+	Limit    time.Duration
+	Flood    time.Duration // how long an overload lasts
+	Replicas int
+	Progress *log.Logger
+}
+
+// variant is a system that storms are run against.
+type variant struct {
+	name  string
+	start func() (*System, error)
+	// ours says that it needs the services' programs.
+	ours bool
+}
+
+func (sc Scenarios) variants() []variant {
+	three := func(o Options) func() (*System, error) {
+		o.Replicas = sc.Replicas
+		return func() (*System, error) { return sc.Lab.Three(o) }
+	}
+	return []variant{
+		{"smallest callout, pool", func() (*System, error) { return sc.Lab.Smallest(Options{}) }, false},
+		{"smallest callout, a goroutine a request, no shedding", func() (*System, error) { return sc.Lab.Smallest(Options{PerRequest: true}) }, false},
+		{"three processes, silence", three(Options{}), true},
+		{"three processes, hang-up", three(Options{Kick: true}), true},
+	}
+}
+
+// Run runs every scenario that only names: storm, spread, patient, restart, provider, flood.
+func (sc Scenarios) Run(report *Report, only func(string) bool, ours bool) error {
+	capacity, err := sc.capacity()
+	if err != nil {
+		return err
+	}
+	sc.Progress.Printf("capacity of the smallest callout: %.0f connects/s", capacity)
+	most := 0
+	for _, n := range sc.Clients {
+		most = max(most, n)
+	}
+	handshakes, err := sc.Lab.Handshakes("RS256", most)
+	if err != nil {
+		return err
+	}
+	for _, v := range sc.variants() {
+		if v.ours && !ours {
+			continue
+		}
+		if err := sc.storms(report, v, only, handshakes, capacity); err != nil {
+			return fmt.Errorf("%s: %w", v.name, err)
+		}
+		if !only("flood") {
+			continue
+		}
+		for _, factor := range []float64{1.5, 3} {
+			if err := sc.flood(report, v, handshakes, capacity, factor); err != nil {
+				return fmt.Errorf("%s, %.1fx: %w", v.name, factor, err)
+			}
+		}
+	}
+	if only("patient") {
+		return sc.patient(report, handshakes, ours)
+	}
+	return nil
+}
+
+// capacity is what the smallest callout admits in a second, the yardstick of the floods.
+func (sc Scenarios) capacity() (float64, error) {
+	s, err := sc.Lab.Smallest(Options{})
+	if err != nil {
+		return 0, err
+	}
+	defer s.Stop()
+	hs, err := sc.Lab.Handshakes("EdDSA", 1)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.Ready(hs[0]); err != nil {
+		return 0, err
+	}
+	var rates []float64
+	for range 3 {
+		rates = append(rates, ClosedLoop(s.Addr, Repeat(hs, 3000), 64).PerSecond)
+	}
+	return median(rates), nil
+}
+
+// with runs do against a fresh system.
+func (sc Scenarios) with(v variant, handshake []byte, do func(*System) error) error {
+	s, err := v.start()
+	if err != nil {
+		return err
+	}
+	defer s.Stop()
+	if err := s.Ready(handshake); err != nil {
+		return err
+	}
+	return do(s)
+}
+
+func (sc Scenarios) storms(report *Report, v variant, only func(string) bool, handshakes [][]byte, capacity float64) error {
+	add := func(st Storm, err error) error {
+		if err == nil {
+			report.Storms = append(report.Storms, st)
+			sc.Progress.Print(st.line())
+		}
+		return err
+	}
+	for _, n := range sc.Clients {
+		fleet := DefaultFleet(n)
+		fleet.Limit = sc.Limit
+		if only("storm") {
+			if err := sc.with(v, handshakes[0], func(s *System) error {
+				return add(RunStorm(v.name, s, fleet, handshakes))
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	fleet := DefaultFleet(sc.Clients[len(sc.Clients)-1])
+	fleet.Limit = sc.Limit
+	if only("spread") {
+		spread := fleet
+		spread.Spread = 8 * time.Second
+		if err := sc.with(v, handshakes[0], func(s *System) error {
+			return add(RunStorm(v.name+", spread over 8 s", s, spread, handshakes))
+		}); err != nil {
+			return err
+		}
+	}
+	if only("restart") {
+		if err := sc.with(v, handshakes[0], func(s *System) error {
+			return add(RunRestart(v.name+", server restart", s, fleet, handshakes, capacity/2, nil))
+		}); err != nil {
+			return err
+		}
+	}
+	if only("provider") && v.ours {
+		return sc.with(v, handshakes[0], func(s *System) error {
+			defer sc.Lab.Provider.Pause()()
+			return add(RunRestart(v.name+", server restart, provider down", s, fleet, handshakes, capacity/2, nil))
+		})
+	}
+	return nil
+}
+
+// patient has servers and clients wait for 10 s.
+func (sc Scenarios) patient(report *Report, handshakes [][]byte, ours bool) error {
+	sc.Lab.AuthTimeout = 10
+	defer func() { sc.Lab.AuthTimeout = 0 }()
+	fleet := DefaultFleet(sc.Clients[len(sc.Clients)-1])
+	fleet.Limit, fleet.Patience = sc.Limit, 10*time.Second
+	for _, v := range sc.variants() {
+		if v.ours && !ours {
+			continue
+		}
+		if err := sc.with(v, handshakes[0], func(s *System) error {
+			st, err := RunStorm(v.name+", everybody waits 10 s", s, fleet, handshakes)
+			if err == nil {
+				report.Storms = append(report.Storms, st)
+				sc.Progress.Print(st.line())
+			}
+			return err
+		}); err != nil {
+			return fmt.Errorf("%s: %w", v.name, err)
+		}
+	}
+	return nil
+}
+
+func (sc Scenarios) flood(report *Report, v variant, handshakes [][]byte, capacity, factor float64) error {
+	return sc.with(v, handshakes[0], func(s *System) error {
+		f, err := RunFlood(v.name, s, handshakes, capacity, factor, sc.Flood)
+		if err == nil {
+			report.Overloads = append(report.Overloads, f)
+			sc.Progress.Print(f.line())
+		}
+		return err
+	})
+}
+
+func (s Storm) line() string {
+	return fmt.Sprintf("%5d clients  %-60s %5d in, 50 %% %.1f s, 99 %% %.1f s, 100 %% %.1f s, %d attempts, %d wasted, %d lost %v",
+		s.Fleet.Clients, s.Name, s.Admitted, s.Seconds[50], s.Seconds[99], s.Seconds[100], s.Attempts, s.Wasted, s.Lost, s.Outcomes)
+}
+
+func (f Flood) line() string {
+	return fmt.Sprintf("%.1fx  %-60s %.0f/s offered, %.0f/s admitted (%.0f %%), p99 %.0f ms, %d wasted %v",
+		f.Factor, f.Name, f.Offered, f.Goodput, 100*f.Share, f.P99Millis, f.Wasted, f.Outcomes)
+}

@@ -1,0 +1,142 @@
+package cluster
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"harmony.internal/authcallout/deploy/topology"
+)
+
+// referenceServiceUser is the services' user in the reference topology, and its password.
+const referenceServiceUser = "auth"
+
+// Server is one nats-server in the test's process.
+type Server struct {
+	*server.Server
+	file string
+	url  string
+}
+
+// URL is the server's address; it stays when the server is started again.
+func (s *Server) URL() string { return s.url }
+
+// Stop ends the server as a crash does: clients see a closed connection.
+func (s *Server) Stop() {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// Start starts a server that was stopped, on the same address.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	opts, err := server.ProcessConfigFile(s.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.NoSigs, opts.NoLog = true, true
+	if s.Server, err = server.NewServer(opts); err != nil {
+		t.Fatal(err)
+	}
+	s.Server.Start()
+	if !s.ReadyForConnections(Patience) {
+		t.Fatal("nats-server does not accept connections")
+	}
+}
+
+// startServers starts all of them and stops them when the test ends.
+func (c *Cluster) startServers(t testing.TB, id topology.Identities) {
+	t.Helper()
+	var routes []string
+	for range c.Shape.Servers {
+		routes = append(routes, freeAddress(t))
+	}
+	for i := range c.Shape.Servers {
+		name := fmt.Sprintf("n%d", i+1)
+		listen := freeAddress(t)
+		dir := filepath.Join(c.dir, name)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cluster := ""
+		if c.Shape.Servers > 1 {
+			cluster = "cluster.conf"
+			text := topology.ClusterConfig(topology.Cluster{Name: "e2e", Listen: routes[i], Routes: routes, Password: "route"})
+			c.write(t, filepath.Join(name, cluster), string(text))
+		}
+		text := c.referenceConfig(id, name, listen, dir, cluster)
+		if c.Shape.Hardened {
+			var err error
+			if text, err = topology.ServerConfig(id, topology.ServerOptions{
+				Name: name, Listen: listen, StoreDir: filepath.Join(dir, "store"), ClusterFile: cluster,
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := &Server{file: c.write(t, filepath.Join(name, "nats-server.conf"), text+"\n"+c.options.Server), url: "nats://" + listen}
+		c.Servers = append(c.Servers, s)
+	}
+	for _, s := range c.Servers {
+		s.Start(t)
+		t.Cleanup(s.Stop)
+	}
+	c.WaitRoutes(t)
+}
+
+// WaitRoutes returns when every server that runs knows every other.
+func (c *Cluster) WaitRoutes(t testing.TB) {
+	t.Helper()
+	Eventually(t, "every server has a route to every other", func() bool {
+		running := 0
+		for _, s := range c.Servers {
+			if s.Running() {
+				running++
+			}
+		}
+		for _, s := range c.Servers {
+			if s.Running() && running > 1 && s.NumRoutes() < running-1 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// referenceConfig is the reference topology, word for word.
+func (c *Cluster) referenceConfig(id topology.Identities, name, listen, dir, cluster string) string {
+	text := fmt.Sprintf(`server_name: %q
+listen: %q
+max_control_line: %d
+jetstream { store_dir: %q }
+accounts { DEVICES: { jetstream: enabled, users: [ {user: auth, password: auth}, {user: platform, password: platform} ] } }
+authorization { auth_callout { issuer: %s, auth_users: [auth, platform], account: DEVICES } }
+`, name, listen, topology.MaxControlLine, filepath.Join(dir, "store"), id.Issuer)
+	if cluster != "" {
+		text += fmt.Sprintf("include %q\n", cluster)
+	}
+	return text
+}
+
+// freeAddress returns a loopback address that nothing listened on a moment ago.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }() // nothing was accepted
+	return l.Addr().String()
+}
+
+func list(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = fmt.Sprintf("%q", v)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
