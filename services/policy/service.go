@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"harmony.internal/authcallout/services/policy/rules"
 	"harmony.internal/authcallout/shared/natsx"
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -120,7 +121,7 @@ func (s *Service) judge(data []byte) (reply []byte, fail *wire.Error) {
 		return nil, wire.Fail(wire.BadRequest, "decide request", err)
 	}
 	policy := s.source.current.Load()
-	grant, fail := policy.Decide(q)
+	grant, fail := policy.Decide(q, rules.Context{Now: time.Now()})
 	if fail != nil {
 		return nil, fail
 	}

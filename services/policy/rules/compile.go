@@ -15,8 +15,11 @@ import (
 // Policy is a compiled rules file: immutable, safe for concurrent use.
 type Policy struct {
 	hash      string
+	env       *environment
 	variables map[string]*variable
+	asked     []*variable // those that a condition asks for
 	rules     []*rule
+	index     index
 }
 
 // Hash names the text that the policy was compiled from; replicas with the same text show the same.
@@ -27,14 +30,14 @@ func (p *Policy) Rules() int { return len(p.rules) }
 
 // rule is one compiled rule.
 type rule struct {
-	name       string
-	condition  *condition
-	account    string
-	publish    side
-	subscribe  side
-	responses  *Responses
-	maxSession time.Duration
-	variables  []*variable // those that its subjects use, each once
+	name      string
+	condition *condition
+	account   string
+	publish   side
+	subscribe side
+	responses *Responses
+	bounds    bounds
+	variables []*variable // those that its subjects use, each once
 }
 
 type side struct {
@@ -69,27 +72,27 @@ func compile(t *Text, r *config.Report) *Policy {
 		r.Errorf("rules", "more than %d", maxRules)
 		return p
 	}
-	env, err := newEnvironment()
-	if err != nil {
+	var err error
+	if p.env, err = newEnvironment(); err != nil {
 		r.Errorf("rules", "%v", err)
 		return p
 	}
-	names, used := map[string]bool{}, map[string]bool{}
+	used, asked := map[string]bool{}, map[string]bool{}
 	for i := range t.Rules {
-		key := fmt.Sprintf("rules[%d]", i)
-		c := ruleCompiler{key: key, text: &t.Rules[i], policy: p, report: r, used: map[string]bool{}}
-		if names[c.text.Name] {
-			r.Errorf(key+".name", "%q names two rules", c.text.Name)
-		}
-		names[c.text.Name] = true
-		p.rules = append(p.rules, c.compile(env))
+		c := ruleCompiler{key: fmt.Sprintf("rules[%d]", i), text: &t.Rules[i], policy: p, report: r, used: map[string]bool{}, asked: asked}
+		p.rules = append(p.rules, c.compile())
 		maps.Copy(used, c.used)
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.Variables)) {
-		if !used[name] {
-			r.Errorf("variables."+name, "no subject uses it; take it out, or use it as {%s}", name)
+	for _, name := range slices.Sorted(maps.Keys(p.variables)) {
+		if asked[name] {
+			p.asked = append(p.asked, p.variables[name])
+		}
+		if !used[name] && !asked[name] {
+			r.Errorf("variables."+name, "no subject and no condition uses it; take it out, or use it as {%s} or vars.%s", name, name)
 		}
 	}
+	lintOrder(p.rules, r)
+	p.index = newIndex(p.rules)
 	return p
 }
 
@@ -99,39 +102,63 @@ type ruleCompiler struct {
 	text   *Rule
 	policy *Policy
 	report *config.Report
-	used   map[string]bool // variables
+	used   map[string]bool // variables of this rule's subjects
+	asked  map[string]bool // variables of any rule's condition
 }
 
-func (c *ruleCompiler) compile(env *environment) *rule {
+func (c *ruleCompiler) compile() *rule {
 	if !namePattern.MatchString(c.text.Name) {
 		c.report.Errorf(c.key+".name", "%q: must be 1 to 64 letters, digits, '_' or '-', beginning with a letter", c.text.Name)
-	}
-	if c.text.MaxSession < 0 || (c.text.MaxSession > 0 && c.text.MaxSession < time.Second) {
-		c.report.Errorf(c.key+".max_session", "must be at least 1s")
 	}
 	if a := c.text.AllowResponses; a != nil && (a.Max < 1 || a.TTL < time.Millisecond) {
 		c.report.Errorf(c.key+".allow_responses", "max must be at least 1 and ttl at least 1ms")
 	}
-	condition, err := env.compile(c.text.When)
-	if err != nil {
-		c.report.Errorf(c.key+".when", "%v", err)
-	}
 	r := &rule{
-		name: c.text.Name, condition: condition, account: c.text.Account,
+		name: c.text.Name, condition: c.condition(), account: c.text.Account,
 		publish:   c.side("publish", c.text.Publish, false),
 		subscribe: c.side("subscribe", c.text.Subscribe, true),
-		responses: c.text.AllowResponses, maxSession: c.text.MaxSession,
+		responses: c.text.AllowResponses, bounds: c.bounds(),
 	}
-	if len(r.publish.allow)+len(r.subscribe.allow) == 0 && r.responses == nil {
-		c.report.Errorf(c.key, "grants nothing: neither publish nor subscribe allows a subject")
-	}
+	c.lintSubjects(r)
+	macros := c.macros()
+	r.publish.allow = append(r.publish.allow, macros.publish...)
+	r.subscribe.allow = append(r.subscribe.allow, macros.subscribe...)
 	for _, name := range slices.Sorted(maps.Keys(c.used)) {
-		r.variables = append(r.variables, c.policy.variables[name])
+		if v := c.policy.variables[name]; v != nil {
+			r.variables = append(r.variables, v)
+		}
 	}
+	c.lintGrant(r)
 	return r
 }
 
-func (c *ruleCompiler) side(name string, s Side, queues bool) side {
+func (c *ruleCompiler) condition() *condition {
+	condition, err := c.policy.env.compile(c.text.When)
+	if err != nil {
+		c.report.Errorf(c.key+".when", "%v", err)
+		return nil
+	}
+	for _, name := range condition.vars {
+		if c.policy.variables[name] == nil {
+			c.report.Errorf(c.key+".when", "vars.%s: there is no variable %q", name, name)
+		}
+		c.asked[name] = true
+	}
+	for _, name := range condition.client {
+		switch {
+		case !slices.Contains(clientMembers, name):
+			c.report.Errorf(c.key+".when", "client.%s: client has no such member", name)
+		case slices.Contains(chosenByClient, name):
+			c.report.Warnf(c.key+".when", "client.%s is what the client chose: it proves nothing", name)
+		}
+	}
+	return condition
+}
+
+func (c *ruleCompiler) side(name string, s *Side, queues bool) side {
+	if s == nil {
+		return side{}
+	}
 	return side{
 		allow: c.templates(c.key+"."+name+".allow", s.Allow, queues),
 		deny:  c.templates(c.key+"."+name+".deny", s.Deny, queues),
@@ -145,19 +172,29 @@ func (c *ruleCompiler) templates(key string, subjects []string, queues bool) []*
 	}
 	out := make([]*template, 0, len(subjects))
 	for i, text := range subjects {
-		at := fmt.Sprintf("%s[%d]", key, i)
-		t, err := parseTemplate(text, queues)
-		if err != nil {
-			c.report.Errorf(at, "%q: %v", text, err)
-			continue
-		}
-		for _, name := range t.variables() {
-			if c.policy.variables[name] == nil {
-				c.report.Errorf(at, "%q: there is no variable %q", text, name)
-			}
-			c.used[name] = true
-		}
-		out = append(out, t)
+		out = append(out, c.template(fmt.Sprintf("%s[%d]", key, i), text, queues)...)
 	}
 	return out
+}
+
+// template reads one subject; none when it is no subject.
+func (c *ruleCompiler) template(at, text string, queues bool) []*template {
+	t, err := parseTemplate(text, queues)
+	if err != nil {
+		c.report.Errorf(at, "%q: %v", text, err)
+		return nil
+	}
+	for _, name := range t.names {
+		v := c.policy.variables[name]
+		switch {
+		case v == nil:
+			c.report.Errorf(at, "%q: there is no variable %q", text, name)
+		case v.list && t.list != "":
+			c.report.Errorf(at, "%q: %s and %s are both lists; one for each subject", text, t.list, name)
+		case v.list:
+			t.list = name
+		}
+		c.used[name] = true
+	}
+	return []*template{t}
 }

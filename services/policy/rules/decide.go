@@ -7,42 +7,50 @@ import (
 )
 
 // Decide returns the grant of the first rule whose condition holds. It fails with NoMatchingRule, RuleFailed,
-// VariableUnresolved, VariableInvalid or GrantOutsideRule, and with BadRequest for claims that are no JSON object.
-func (p *Policy) Decide(q *wire.DecideRequest) (*wire.Grant, *wire.Error) {
-	claims, err := decodeClaims(q.Token.Claims)
-	if err != nil {
-		return nil, wire.Fail(wire.BadRequest, "claims", err)
+// VariableUnresolved, VariableInvalid, DeviceNotRegistered, GrantOutsideRule, SourceNotAllowed, ConnectionType or
+// OutsideHours, and with BadRequest for claims that are no JSON object. A failure names the rule that decided, if one did.
+func (p *Policy) Decide(q *wire.DecideRequest, c Context) (*wire.Grant, *wire.Error) {
+	f, fail := p.newFacts(q, c)
+	if fail != nil {
+		return nil, fail
 	}
-	input := conditionInput(q, claims)
-	for _, r := range p.rules {
-		holds, err := r.condition.holds(input)
-		if err != nil {
+	var grant *wire.Grant
+	fail = wire.Fail(wire.NoMatchingRule, "", nil)
+	p.index.candidates(q.Token.Roles, func(i int) bool {
+		r := p.rules[i]
+		holds, err := r.condition.holds(f)
+		switch {
+		case err != nil:
 			// A condition that fails must not hand the login to the next rule, which may give more.
-			return nil, wire.Fail(wire.RuleFailed, "rule "+r.name, err)
+			fail = wire.Fail(wire.RuleFailed, "rule "+r.name, err)
+		case holds:
+			grant, fail = r.grant(f, c)
 		}
-		if holds {
-			return r.grant(claims)
-		}
-	}
-	return nil, wire.Fail(wire.NoMatchingRule, "", nil)
+		return err == nil && !holds
+	})
+	return grant, fail
 }
 
 // deviceVariable is the variable whose value is the device id in records and connection listings.
 const deviceVariable = "device_id"
 
 // grant fills in the rule's subjects.
-func (r *rule) grant(claims map[string]any) (*wire.Grant, *wire.Error) {
-	values := make(map[string]string, len(r.variables))
-	for _, v := range r.variables {
-		value, fail := v.resolve(claims)
-		if fail != nil {
-			return nil, fail
-		}
-		values[v.name] = value
+func (r *rule) grant(f *facts, c Context) (*wire.Grant, *wire.Error) {
+	session, fail := r.bounds.admit(&f.request.Client, c.Now)
+	if fail != nil {
+		return nil, wire.Fail(fail.Code, "rule "+r.name, nil)
 	}
-	g := &wire.Grant{
-		Rule: r.name, Device: values[deviceVariable], Account: r.account,
-		MaxSessionSeconds: int64(r.maxSession / time.Second),
+	values := make(map[string][]string, len(r.variables))
+	for _, v := range r.variables {
+		got := f.value(v)
+		if got.fail != nil {
+			return nil, got.fail
+		}
+		values[v.name] = got.words
+	}
+	g := &wire.Grant{Rule: r.name, Account: r.account, MaxSessionSeconds: int64(session / time.Second)}
+	if id := values[deviceVariable]; len(id) == 1 {
+		g.Device = id[0]
 	}
 	if r.responses != nil {
 		g.Responses = &wire.Responses{Max: r.responses.Max, TTLMillis: r.responses.TTL.Milliseconds()}
@@ -55,11 +63,10 @@ func (r *rule) grant(claims map[string]any) (*wire.Grant, *wire.Error) {
 		{&g.Subscribe.Allow, r.subscribe.allow}, {&g.Subscribe.Deny, r.subscribe.deny},
 	} {
 		for _, t := range part.from {
-			subject, inside := t.expand(values)
-			if !inside {
+			var inside bool
+			if *part.into, inside = t.expand(*part.into, values); !inside {
 				return nil, wire.Fail(wire.GrantOutsideRule, "rule "+r.name, nil)
 			}
-			*part.into = append(*part.into, subject)
 		}
 	}
 	return g, nil

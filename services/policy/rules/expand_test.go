@@ -21,20 +21,24 @@ func FuzzExpand(f *testing.F) {
 			return
 		}
 		accepted := tokenProblem(value, defaultMaxLength) == ""
-		values := map[string]string{}
-		for _, name := range tmpl.variables() {
-			values[name] = value
+		values := map[string][]string{}
+		for _, name := range tmpl.names {
+			values[name] = []string{value}
 		}
-		subject, inside := tmpl.expand(values)
+		subjects, inside := tmpl.expand(nil, values)
 		if !accepted {
 			// The second lock alone: whatever comes through it lies inside the template.
 			if !inside {
 				return
 			}
-		} else if !inside && len(text)+len(value)*len(tmpl.variables()) < maxSubjectBytes {
+		} else if !inside && len(text)+len(value)*len(tmpl.tokens) < maxSubjectBytes {
 			t.Fatalf("%q does not take %q", text, value)
 		}
-		if !inside || !utf8.ValidString(subject) || strings.ContainsAny(subject, " \t\r\n") {
+		if !inside {
+			return
+		}
+		subject := subjects[0]
+		if !utf8.ValidString(subject) || strings.ContainsAny(subject, " \t\r\n") {
 			return
 		}
 		if !server.IsValidSubject(subject) {
@@ -53,8 +57,8 @@ func FuzzExpand(f *testing.F) {
 func widest(t *template) string {
 	words := make([]string, len(t.tokens))
 	for i, token := range t.tokens {
-		words[i] = token.parts[0]
-		if len(token.parts) > 1 {
+		words[i] = token.before
+		if token.name != "" {
 			words[i] = "*"
 		}
 	}

@@ -59,7 +59,7 @@ func code(fail *wire.Error) wire.Code {
 
 func TestReferenceGrant(t *testing.T) {
 	p := mustCompile(t, reference)
-	got, fail := p.Decide(withDevice(t, "sensor-test-01"))
+	got, fail := p.Decide(withDevice(t, "sensor-test-01"), rules.Context{})
 	if fail != nil {
 		t.Fatal(fail)
 	}
@@ -79,7 +79,7 @@ func TestReferenceGrant(t *testing.T) {
 func TestDeviceIDs(t *testing.T) {
 	p := mustCompile(t, reference)
 	for _, id := range []string{"sensor-a", "A_1", "Zürich", "0", "a/b", "a{b}", strings.Repeat("x", 128)} {
-		if _, fail := p.Decide(withDevice(t, id)); fail != nil {
+		if _, fail := p.Decide(withDevice(t, id), rules.Context{}); fail != nil {
 			t.Errorf("%q: %v", id, fail)
 		}
 	}
@@ -87,12 +87,12 @@ func TestDeviceIDs(t *testing.T) {
 		"*", ">", "a.*", "a.>", ".", "..", "a..b", "", ".a", "a.", " ", "a b", "a ", "\ta", "a\x00", "a\nb", "a\r", "$SYS", "$JS", "$", "_INBOX", "_INBOX_x",
 		"_AUTH_INBOX", strings.Repeat("x", 129), strings.Repeat("x", 300), "e\u0301", "a\u202eb", "a\u200bb", "a\u00a0b", "\u2028", "a\u2066b", "\ufeffa", "a*", "a>b",
 	} {
-		if _, fail := p.Decide(withDevice(t, id)); code(fail) != wire.VariableInvalid {
+		if _, fail := p.Decide(withDevice(t, id), rules.Context{}); code(fail) != wire.VariableInvalid {
 			t.Errorf("%q: got %v, want variable_invalid", id, fail)
 		}
 	}
 	for _, claims := range []string{`{}`, `{"device_id":null}`, `{"device_id":7}`, `{"device_id":["a"]}`, `{"device_id":["a","b"]}`, `{"device_id":{"a":1}}`, `{"device_id":true}`} {
-		if _, fail := p.Decide(request(claims)); code(fail) != wire.VariableUnresolved {
+		if _, fail := p.Decide(request(claims), rules.Context{}); code(fail) != wire.VariableUnresolved {
 			t.Errorf("%s: got %v, want variable_unresolved", claims, fail)
 		}
 	}
@@ -119,7 +119,7 @@ func TestConditions(t *testing.T) {
 		{`claims.l.all(a, claims.l.all(b, claims.l.all(c, a + b + c >= 0)))`, `{"l":[` + strings.Repeat("1,", 199) + `1]}`, wire.RuleFailed},
 	} {
 		p := mustCompile(t, fmt.Sprintf("rules:\n  - name: r\n    when: %q\n    publish: {allow: [a]}\n", tt.when))
-		if _, fail := p.Decide(request(tt.claims)); code(fail) != tt.want {
+		if _, fail := p.Decide(request(tt.claims), rules.Context{}); code(fail) != tt.want {
 			t.Errorf("%s with %s: got %v, want %v", tt.when, tt.claims, fail, tt.want)
 		}
 	}
@@ -133,11 +133,11 @@ rules:
   - {name: rest, when: 'true', subscribe: {allow: [rest, "q queue"], deny: [rest.secret]}, allow_responses: {}, max_session: 1h}
 `)
 	for claims, want := range map[string]string{`{"a":1,"b":1}`: "one", `{"b":1}`: "two", `{}`: "rest"} {
-		if g, fail := p.Decide(request(claims)); fail != nil || g.Rule != want {
+		if g, fail := p.Decide(request(claims), rules.Context{}); fail != nil || g.Rule != want {
 			t.Errorf("%s: %+v %v, want %s", claims, g, fail, want)
 		}
 	}
-	g, _ := p.Decide(request(`{}`))
+	g, _ := p.Decide(request(`{}`), rules.Context{})
 	if len(g.Publish.Allow) != 0 || g.Subscribe.Allow[1] != "q queue" || g.Responses.Max != 1 || g.Responses.TTLMillis != 5000 || g.MaxSessionSeconds != 3600 {
 		t.Errorf("grant %+v", g)
 	}
@@ -150,7 +150,7 @@ rules:
   - {name: quarantine, when: 'claims.blocked == true', publish: {allow: [nothing]}}
   - {name: rest, when: 'true', publish: {allow: [everything]}}
 `)
-	if _, fail := p.Decide(request(`{}`)); code(fail) != wire.RuleFailed {
+	if _, fail := p.Decide(request(`{}`), rules.Context{}); code(fail) != wire.RuleFailed {
 		t.Errorf("got %v", fail)
 	}
 }
@@ -168,7 +168,7 @@ func TestCompileReportsEverything(t *testing.T) {
 		{"unknown key in a rule", "rules:\n  - {name: r, when: 'true', publish: {alow: [a]}}\n", []string{"2:39: rules[0].publish.alow", "2:5: rules[0]"}},
 		{"neither publish nor subscribe", "rules:\n  - {name: r, when: 'true'}\n", []string{"2:5: rules[0]"}},
 		{"no name, no condition", "rules:\n  - {publish: {allow: [a]}}\n", []string{"2:5: rules[0].name", "2:5: rules[0].when"}},
-		{"two of a name", "rules:\n  - {name: r, when: 'true', publish: {allow: [a]}}\n  - {name: r, when: 'true', publish: {allow: [a]}}\n", []string{"3:6: rules[1].name"}},
+		{"two of a name", "rules:\n  - {name: r, when: 'true', publish: {allow: [a]}}\n  - {name: r, when: 'true', publish: {allow: [a]}}\n", []string{"3:6: rules[1].name", "3:5: rules[1]"}},
 		{"variable unused", "variables: {x: {from: [a]}}\n" + ok, []string{"1:13: variables.x"}},
 		{"variable without claims", "variables: {x: {}}\nrules:\n  - {name: r, when: 'true', publish: {allow: ['a.{x}']}}\n", []string{"1:13: variables.x.from"}},
 		{"variable undefined", "rules:\n  - {name: r, when: 'true', publish: {allow: ['a.{x}']}}\n", []string{"2:47: rules[0].publish.allow[0]"}},
@@ -222,6 +222,6 @@ func FuzzCompile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, _ = p.Decide(request(`{"device_id":"a","a":{"b":"c"}}`)) // must not panic, whatever it answers
+		_, _ = p.Decide(request(`{"device_id":"a","a":{"b":"c"}}`), rules.Context{}) // must not panic, whatever it answers
 	})
 }

@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -12,17 +13,19 @@ type template struct {
 	text   string
 	tokens []tokenTemplate
 	queue  string // queue group, subscriptions only
+	names  []string
+	list   string // the variable whose elements it stands for, one subject each; empty for one subject
 }
 
-// tokenTemplate is one token: parts that alternate between text (even) and variable names (odd).
+// tokenTemplate is one token: text, or text around one variable.
 type tokenTemplate struct {
-	parts []string
+	before, name, after string
 }
 
 const maxSubjectBytes = 1024
 
-// parseTemplate reads a subject as nats-server takes it, with {name} for variables. A variable stays inside its token;
-// beside one, a token holds no wildcard.
+// parseTemplate reads a subject as nats-server takes it, with {name} for variables. A variable stays inside its token,
+// alone there but for fixed text: two side by side could share out one text in two ways.
 func parseTemplate(text string, queues bool) (*template, error) {
 	subject, queue, hasQueue := strings.Cut(text, " ")
 	switch {
@@ -41,6 +44,9 @@ func parseTemplate(text string, queues bool) (*template, error) {
 			return nil, err
 		}
 		t.tokens = append(t.tokens, token)
+		if token.name != "" && !slices.Contains(t.names, token.name) {
+			t.names = append(t.names, token.name)
+		}
 	}
 	return t, nil
 }
@@ -51,29 +57,27 @@ func parseToken(word string, last bool) (tokenTemplate, error) {
 	case word == "":
 		return none, errors.New("an empty token: two dots, or one at an end")
 	case word == "*" || (word == ">" && last):
-		return tokenTemplate{parts: []string{word}}, nil
+		return tokenTemplate{before: word}, nil
 	case strings.ContainsAny(word, "*>"):
 		return none, errors.New("'*' must be a token of its own, '>' the last one")
 	case strings.ContainsFunc(word, notVisible):
 		return none, errors.New("white space or a character that cannot be seen")
 	}
-	var parts []string
-	for {
-		before, rest, found := strings.Cut(word, "{")
-		if strings.Contains(before, "}") {
-			return none, errors.New("'}' without '{'")
-		}
-		parts = append(parts, before)
-		if !found {
-			return tokenTemplate{parts: parts}, nil
-		}
-		name, after, closed := strings.Cut(rest, "}")
-		if !closed || !namePattern.MatchString(name) {
-			return none, errors.New("'{' must be followed by a variable's name and '}'")
-		}
-		parts = append(parts, name)
-		word = after
+	before, rest, found := strings.Cut(word, "{")
+	if strings.Contains(before, "}") {
+		return none, errors.New("'}' without '{'")
 	}
+	if !found {
+		return tokenTemplate{before: word}, nil
+	}
+	name, after, closed := strings.Cut(rest, "}")
+	switch {
+	case !closed || !namePattern.MatchString(name):
+		return none, errors.New("'{' must be followed by a variable's name and '}'")
+	case strings.ContainsAny(after, "{}"):
+		return none, errors.New("two variables in one token: a.{x}-{y} cannot tell x-y and z from x and y-z; put a dot between them")
+	}
+	return tokenTemplate{before, name, after}, nil
 }
 
 func notVisible(r rune) bool { return unicode.IsSpace(r) || !unicode.IsGraphic(r) }
@@ -82,42 +86,61 @@ func literal(word string) bool {
 	return word != "" && !strings.ContainsAny(word, ".*> ") && !strings.ContainsFunc(word, notVisible)
 }
 
-// variables are the names that occur.
-func (t *template) variables() []string {
-	var names []string
-	for _, token := range t.tokens {
-		for i := 1; i < len(token.parts); i += 2 {
-			names = append(names, token.parts[i])
-		}
+// expand appends the template's subjects with every value filled in: one, or one for each element of a list. It reports
+// false when a result does not lie inside the template (DESIGN P6), which cannot happen with values that a variable
+// accepted: this is the second lock.
+func (t *template) expand(to []string, values map[string][]string) ([]string, bool) {
+	count := 1
+	if t.list != "" {
+		count = len(values[t.list])
 	}
-	return names
+	for i := range count {
+		subject, inside := t.fill(values, i)
+		if !inside {
+			return to, false
+		}
+		to = append(to, subject)
+	}
+	return to, true
 }
 
-// expand fills in values. It reports false when the result does not lie inside the template (DESIGN P6), which cannot
-// happen with values that a variable accepted: this is the second lock.
-func (t *template) expand(values map[string]string) (string, bool) {
+// fill takes element i of the list variable and the only one of the others.
+func (t *template) fill(values map[string][]string, i int) (string, bool) {
+	if len(t.names) == 0 {
+		return t.withQueue(t.text), true
+	}
 	var b strings.Builder
 	b.Grow(len(t.text) + 32)
-	for i, token := range t.tokens {
-		if i > 0 {
+	for n, token := range t.tokens {
+		if n > 0 {
 			b.WriteByte('.')
 		}
-		for j, part := range token.parts {
-			if j%2 == 0 {
-				b.WriteString(part)
-			} else {
-				b.WriteString(values[part])
-			}
+		b.WriteString(token.before)
+		if token.name == "" {
+			continue
 		}
+		words, at := values[token.name], 0
+		if token.name == t.list {
+			at = i
+		}
+		if at >= len(words) {
+			return "", false
+		}
+		b.WriteString(words[at])
+		b.WriteString(token.after)
 	}
 	subject := b.String()
 	if !t.holds(subject) {
 		return "", false
 	}
-	if t.queue != "" {
-		subject += " " + t.queue
+	return t.withQueue(subject), true
+}
+
+func (t *template) withQueue(subject string) string {
+	if t.queue == "" {
+		return subject
 	}
-	return subject, true
+	return subject + " " + t.queue
 }
 
 // holds reports whether subject lies inside the template: the same tokens, and one literal token in the place of each
@@ -127,19 +150,20 @@ func (t *template) holds(subject string) bool {
 		return false
 	}
 	rest, more := subject, true
-	for _, token := range t.tokens {
+	for i, token := range t.tokens {
 		if !more {
 			return false
 		}
 		var word string
 		word, rest, more = strings.Cut(rest, ".")
-		if len(token.parts) == 1 {
-			if word != token.parts[0] {
+		if token.name == "" {
+			if word != token.before {
 				return false
 			}
 			continue
 		}
-		if !literal(word) || !strings.HasPrefix(word, token.parts[0]) || !strings.HasSuffix(word, token.parts[len(token.parts)-1]) {
+		if !literal(word) || i == 0 && word[0] == '$' && !strings.HasPrefix(token.before, "$") ||
+			!strings.HasPrefix(word, token.before) || !strings.HasSuffix(word, token.after) {
 			return false
 		}
 	}

@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"encoding/base64"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,52 +14,131 @@ import (
 	"harmony.internal/authcallout/shared/wire"
 )
 
-// variable is a typed value: one literal subject token, or nothing.
+// variable is a typed value: one literal subject token, with list several, or nothing.
 type variable struct {
 	name        string
-	from        []string
+	from        []origin
+	list        bool
+	maxItems    int
+	base64url   bool
 	stripPrefix string
+	lower       bool
+	pattern     *regexp.Regexp // nil for any
 	maxLength   int
+}
+
+// value is a variable's values and where they came from.
+type value struct {
+	words  []string
+	origin string
+	fail   *wire.Error
 }
 
 func compileVariable(name string, v Variable, r *config.Report) *variable {
 	key := "variables." + name
+	out := &variable{
+		name: name, list: v.List, maxItems: v.MaxItems, base64url: v.Base64URL,
+		stripPrefix: v.StripPrefix, lower: v.Lower, maxLength: v.MaxLength,
+	}
 	if !namePattern.MatchString(name) {
 		r.Errorf(key, "a name must be 1 to 64 letters, digits, '_' or '-', beginning with a letter")
 	}
 	if len(v.From) == 0 {
 		r.Errorf(key+".from", "is required: the claims to take it from")
 	}
-	for i, claim := range v.From {
-		if claim == "" {
-			r.Errorf(fmt.Sprintf("%s.from[%d]", key, i), "must not be empty")
+	for i, text := range v.From {
+		o, err := parseOrigin(text)
+		if err != nil {
+			r.Errorf(fmt.Sprintf("%s.from[%d]", key, i), "%v", err)
 		}
+		if o.kind == fromClient {
+			r.Warnf(fmt.Sprintf("%s.from[%d]", key, i), "the client chooses this value: whoever has a token can take any other's")
+		}
+		out.from = append(out.from, o)
 	}
 	if v.MaxLength < 1 || v.MaxLength > defaultMaxLength {
 		r.Errorf(key+".max_length", "must lie between 1 and %d", defaultMaxLength)
 	}
-	return &variable{name: name, from: v.From, stripPrefix: v.StripPrefix, maxLength: v.MaxLength}
+	if v.MaxItems < 1 || v.MaxItems > mostItems {
+		r.Errorf(key+".max_items", "must lie between 1 and %d", mostItems)
+	}
+	if v.Pattern != "" {
+		var err error
+		if out.pattern, err = regexp.Compile(`\A(?:` + v.Pattern + `)\z`); err != nil {
+			r.Errorf(key+".pattern", "%v", err)
+		}
+	}
+	return out
 }
 
-// resolve takes the variable's value from claims. The first claim that is there decides: a bad value is not passed over
-// for a better one further on.
-func (v *variable) resolve(claims map[string]any) (string, *wire.Error) {
-	for _, claim := range v.from {
-		raw, ok := member(claims, claim)
+// resolve takes the variable's value. The first origin that has something decides: a bad value is not passed over for a
+// better one further on.
+func (v *variable) resolve(f *facts) value {
+	unregistered := false
+	for _, o := range v.from {
+		raw, ok := o.value(f)
 		if !ok {
+			unregistered = unregistered || o.kind == fromRegistry && f.device == nil
 			continue
 		}
-		text, ok := raw.(string)
-		if !ok {
-			return "", wire.Fail(wire.VariableUnresolved, v.name+": the claim is not one text", nil)
-		}
-		text = strings.TrimPrefix(text, v.stripPrefix)
-		if why := tokenProblem(text, v.maxLength); why != "" {
-			return "", wire.Fail(wire.VariableInvalid, v.name+": "+why, nil)
-		}
-		return text, nil
+		words, fail := v.words(raw)
+		return value{words: words, origin: o.text, fail: fail}
 	}
-	return "", wire.Fail(wire.VariableUnresolved, v.name+": no claim of "+strings.Join(v.from, ", "), nil)
+	if unregistered {
+		return value{fail: wire.Fail(wire.DeviceNotRegistered, v.name, nil)}
+	}
+	names := make([]string, len(v.from))
+	for i, o := range v.from {
+		names[i] = o.text
+	}
+	return value{fail: wire.Fail(wire.VariableUnresolved, v.name+": nothing at "+strings.Join(names, ", "), nil)}
+}
+
+func (v *variable) words(raw any) ([]string, *wire.Error) {
+	items, isList := raw.([]any)
+	switch {
+	case !v.list && isList, !v.list && raw == nil:
+		return nil, wire.Fail(wire.VariableUnresolved, v.name+": not one text", nil)
+	case !isList:
+		items = []any{raw}
+	case len(items) > v.maxItems:
+		return nil, wire.Fail(wire.VariableInvalid, v.name+": longer than max_items", nil)
+	}
+	words := make([]string, 0, len(items))
+	for _, item := range items {
+		text, ok := item.(string)
+		if !ok {
+			return nil, wire.Fail(wire.VariableUnresolved, v.name+": not text", nil)
+		}
+		word, why := v.word(text)
+		if why != "" {
+			return nil, wire.Fail(wire.VariableInvalid, v.name+": "+why, nil)
+		}
+		words = append(words, word)
+	}
+	return words, nil
+}
+
+// word returns text as a subject token, or why it is none.
+func (v *variable) word(text string) (word, why string) {
+	if v.base64url {
+		raw, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(text, "="))
+		if err != nil {
+			return "", "not base64url"
+		}
+		text = string(raw)
+	}
+	text = strings.TrimPrefix(text, v.stripPrefix)
+	if v.lower {
+		text = strings.ToLower(text)
+	}
+	if why := tokenProblem(text, v.maxLength); why != "" {
+		return "", why
+	}
+	if v.pattern != nil && !v.pattern.MatchString(text) {
+		return "", "does not match the pattern"
+	}
+	return text, ""
 }
 
 // tokenProblem says why text may not be one token of a subject; empty when it may (DESIGN P6). Beyond what nats-server
@@ -85,19 +166,3 @@ func tokenProblem(text string, maxLength int) string {
 // notPlain is true of all that is no letter, mark, number, punctuation or symbol; bidi overrides and joiners are
 // formatting (Cf).
 func notPlain(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
-
-// member returns the claim called name or, where there is none, what the dots in name lead to.
-func member(claims map[string]any, name string) (any, bool) {
-	if v, ok := claims[name]; ok {
-		return v, true
-	}
-	first, rest, dotted := strings.Cut(name, ".")
-	if !dotted {
-		return nil, false
-	}
-	inner, ok := claims[first].(map[string]any)
-	if !ok {
-		return nil, false
-	}
-	return member(inner, rest)
-}

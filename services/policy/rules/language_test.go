@@ -1,0 +1,268 @@
+package rules_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"harmony.internal/authcallout/services/policy/rules"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+func ask(claims string, edit ...func(*wire.DecideRequest)) *wire.DecideRequest {
+	q := request(claims)
+	for _, e := range edit {
+		e(q)
+	}
+	return q
+}
+
+func certificate(dns ...string) func(*wire.DecideRequest) {
+	return func(q *wire.DecideRequest) { q.Client.TLS = &wire.ClientTLS{DNS: dns} }
+}
+
+func TestVariables(t *testing.T) {
+	device := &rules.Device{DeviceID: "reg-1", Attributes: map[string]string{"site": "berlin"}}
+	for _, tt := range []struct {
+		name, variable string
+		request        *wire.DecideRequest
+		device         *rules.Device
+		want           string
+		fail           wire.Code
+	}{
+		{"claim", `{from: [sub]}`, ask(`{"sub":"7"}`), nil, "7", 0},
+		{"second claim", `{from: [a, b]}`, ask(`{"b":"x"}`), nil, "x", 0},
+		{"a bad first is not passed over", `{from: [a, b]}`, ask(`{"a":"*","b":"x"}`), nil, "", wire.VariableInvalid},
+		{"inside an object", `{from: [a.b]}`, ask(`{"a":{"b":"x"}}`), nil, "x", 0},
+		{"Zitadel's metadata", `{from: ["urn:zitadel:iam:user:metadata.device_id"], base64url: true}`, ask(`{"urn:zitadel:iam:user:metadata":{"device_id":"c2Vuc29yLWE"}}`), nil, "sensor-a", 0},
+		{"decoded, then judged", `{from: [a], base64url: true}`, ask(`{"a":"YS4-"}`), nil, "", wire.VariableInvalid},
+		{"not base64url", `{from: [a], base64url: true}`, ask(`{"a":"%%"}`), nil, "", wire.VariableInvalid},
+		{"prefix and case", `{from: [a], strip_prefix: "dev:", lower: true}`, ask(`{"a":"dev:ABC"}`), nil, "abc", 0},
+		{"nothing but the prefix", `{from: [a], strip_prefix: "dev:"}`, ask(`{"a":"dev:"}`), nil, "", wire.VariableInvalid},
+		{"pattern", `{from: [a], pattern: "[a-z]+"}`, ask(`{"a":"abc"}`), nil, "abc", 0},
+		{"pattern is anchored", `{from: [a], pattern: "[a-z]+|x"}`, ask(`{"a":"abc1"}`), nil, "", wire.VariableInvalid},
+		{"too long for it", `{from: [a], max_length: 2}`, ask(`{"a":"abc"}`), nil, "", wire.VariableInvalid},
+		{"certificate", `{from: ["tls:dns"]}`, ask(`{}`, certificate("host-1")), nil, "host-1", 0},
+		{"two names in the certificate", `{from: ["tls:dns"]}`, ask(`{}`, certificate("a", "b")), nil, "", wire.VariableUnresolved},
+		{"no certificate", `{from: ["tls:dns"]}`, ask(`{}`), nil, "", wire.VariableUnresolved},
+		{"registry", `{from: ["registry:device_id"]}`, ask(`{}`), device, "reg-1", 0},
+		{"registry before a claim", `{from: ["registry:device_id", sub]}`, ask(`{"sub":"7"}`), device, "reg-1", 0},
+		{"claim for who is not registered", `{from: ["registry:device_id", sub]}`, ask(`{"sub":"7"}`), nil, "7", 0},
+		{"attribute", `{from: ["registry:site"]}`, ask(`{}`), device, "berlin", 0},
+		{"attribute that is not there", `{from: ["registry:floor"]}`, ask(`{}`), device, "", wire.VariableUnresolved},
+		{"not registered", `{from: ["registry:device_id"]}`, ask(`{}`), nil, "", wire.DeviceNotRegistered},
+		{"chosen by the client", `{from: ["untrusted:mqtt_client_id"]}`, ask(`{}`, func(q *wire.DecideRequest) { q.Client.MQTTClientID = "m" }), nil, "m", 0},
+		{"list", `{from: [a], list: true}`, ask(`{"a":["x","y"]}`), nil, "x,y", 0},
+		{"list with a wildcard in it", `{from: [a], list: true}`, ask(`{"a":["x",">"]}`), nil, "", wire.VariableInvalid},
+		{"list that is too long", `{from: [a], list: true, max_items: 1}`, ask(`{"a":["x","y"]}`), nil, "", wire.VariableInvalid},
+		{"list that is empty", `{from: [a], list: true}`, ask(`{"a":[]}`), nil, "", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := mustCompile(t, "variables: {v: "+tt.variable+"}\nrules: [{name: r, when: 'true', publish: {allow: ['a.{v}']}, subscribe: {}}]\n")
+			g, fail := p.Decide(tt.request, rules.Context{Device: tt.device})
+			if code(fail) != tt.fail {
+				t.Fatalf("got %v, want %v", fail, tt.fail)
+			}
+			if fail == nil {
+				if got := strings.ReplaceAll(strings.Join(g.Publish.Allow, ","), "a.", ""); got != tt.want {
+					t.Errorf("got %q, want %q", got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestVariablesInConditions(t *testing.T) {
+	const text = `
+variables:
+  site: { from: [site] }
+  groups: { from: [groups], list: true }
+rules:
+  - { name: berlin, when: 'has(vars.site) && vars.site == "berlin"', publish: {allow: ["s.{site}"]}, subscribe: {} }
+  - { name: ops, when: '"ops" in vars.groups', publish: {allow: ["g.{groups}"]}, subscribe: {} }
+`
+	p := mustCompile(t, text)
+	for claims, want := range map[string]any{
+		`{"site":"berlin"}`:                     "berlin",
+		`{"site":"paris","groups":["ops","x"]}`: "ops",
+		`{"groups":["dev"]}`:                    wire.NoMatchingRule,
+		`{"site":"paris"}`:                      wire.RuleFailed, // vars.groups has no value
+		`{"site":"*"}`:                          wire.RuleFailed, // a bad value is not the same as none
+	} {
+		g, fail := p.Decide(request(claims), rules.Context{})
+		switch want := want.(type) {
+		case string:
+			if fail != nil || g.Rule != want {
+				t.Errorf("%s: %+v %v, want rule %s", claims, g, fail, want)
+			}
+		case wire.Code:
+			if code(fail) != want {
+				t.Errorf("%s: %v, want %v", claims, fail, want)
+			}
+		}
+	}
+}
+
+func TestBounds(t *testing.T) {
+	const text = `
+rules:
+  - name: shop
+    when: 'true'
+    publish: {allow: [a]}
+    subscribe: {}
+    source_networks: [10.1.0.0/16, 192.0.2.7, "2001:db8::/32"]
+    connection_types: [nats, mqtt]
+    hours: {from: "22:00", to: "06:00", days: [fri], time_zone: Europe/Berlin}
+    max_session: 2h
+`
+	p := mustCompile(t, text)
+	friday := time.Date(2026, 11, 27, 22, 30, 0, 0, time.FixedZone("CET", 3600))
+	for _, tt := range []struct {
+		name, host, kind string
+		at               time.Time
+		want             wire.Code
+		session          int64
+	}{
+		{"admitted", "10.1.2.3", "nats", friday, 0, 7200},
+		{"IPv4 in IPv6", "::ffff:10.1.2.3", "nats", friday, 0, 7200},
+		{"IPv6", "2001:db8::1", "mqtt", friday, 0, 7200},
+		{"one address", "192.0.2.7", "nats", friday, 0, 7200},
+		{"another network", "10.2.0.1", "nats", friday, wire.SourceNotAllowed, 0},
+		{"no address", "host", "nats", friday, wire.SourceNotAllowed, 0},
+		{"another type", "10.1.2.3", "websocket", friday, wire.ConnectionType, 0},
+		{"past midnight, until the end", "10.1.2.3", "nats", friday.Add(6 * time.Hour), 0, 5400},
+		{"after the end", "10.1.2.3", "nats", friday.Add(8 * time.Hour), wire.OutsideHours, 0},
+		{"before the beginning", "10.1.2.3", "nats", friday.Add(-time.Hour), wire.OutsideHours, 0},
+		{"another day", "10.1.2.3", "nats", friday.Add(24 * time.Hour), wire.OutsideHours, 0},
+	} {
+		q := ask(`{}`, func(q *wire.DecideRequest) { q.Client.Host, q.Client.Type = tt.host, tt.kind })
+		g, fail := p.Decide(q, rules.Context{Now: tt.at})
+		if code(fail) != tt.want || (fail == nil && g.MaxSessionSeconds != tt.session) {
+			t.Errorf("%s: %+v %v, want %v and %d s", tt.name, g, fail, tt.want, tt.session)
+		}
+	}
+}
+
+func TestLint(t *testing.T) {
+	rule := func(text string) string {
+		return "variables: {device_id: {from: [sub]}}\nrules:\n  - {name: r, when: 'true', publish: {allow: ['a.{device_id}']}, subscribe: {}}\n" + text
+	}
+	for _, tt := range []struct {
+		name, text, want string
+		warning          bool
+	}{
+		{"everything", "rules: [{name: r, when: 'true', publish: {allow: ['>']}, subscribe: {}}]", "broad: true", false},
+		{"server's own", "rules: [{name: r, when: 'true', publish: {}, subscribe: {allow: ['$SYS.>']}}]", "is reserved", false},
+		{"JetStream by hand", "rules: [{name: r, when: 'true', publish: {allow: ['$JS.API.>']}, subscribe: {}}]", "is reserved", false},
+		{"inboxes of others", "rules: [{name: r, when: 'true', publish: {}, subscribe: {allow: ['_INBOX_x.>']}}]", "is reserved", false},
+		{"the shared inbox", "rules: [{name: r, when: 'true', publish: {}, subscribe: {allow: ['_INBOX.>']}}]", "inbox: private", true},
+		{"unreachable", rule("  - {name: s, when: 'has(claims.a)', publish: {allow: [b]}, subscribe: {}}\n"), "can never apply", false},
+		{"never", "rules: [{name: r, when: 'false', publish: {allow: [a]}, subscribe: {}}]", "can never apply", false},
+		{"the same condition", "rules: [{name: r, when: 'has(claims.a)', publish: {allow: [a]}, subscribe: {}}, {name: s, when: 'has( claims.a )', publish: {allow: [b]}, subscribe: {}}]", "same condition", false},
+		{"one side only", "rules: [{name: r, when: 'true', publish: {allow: [a]}}]", "subscribe: {} if that is meant", true},
+		{"variable first", "variables: {x: {from: [a]}}\nrules: [{name: r, when: 'true', publish: {allow: ['{x}.a']}, subscribe: {}}]", "begins with a variable", true},
+		{"two variables in a token", "variables: {x: {from: [a]}, y: {from: [b]}}\nrules: [{name: r, when: 'true', publish: {allow: ['a.{x}-{y}']}, subscribe: {}}]", "put a dot between", false},
+		{"what the client chose", "variables: {x: {from: ['untrusted:user']}}\nrules: [{name: r, when: 'true', publish: {allow: ['a.{x}']}, subscribe: {}}]", "the client chooses", true},
+		{"client name in a condition", "rules: [{name: r, when: 'client.name == \"a\"', publish: {allow: [a]}, subscribe: {}}]", "proves nothing", true},
+		{"unknown member of client", "rules: [{name: r, when: 'client.nmae == \"a\"', publish: {allow: [a]}, subscribe: {}}]", "no such member", false},
+		{"undefined variable in a condition", "rules: [{name: r, when: 'vars.x == \"a\"', publish: {allow: [a]}, subscribe: {}}]", "there is no variable", false},
+		{"too large", "variables: {x: {from: [a], list: true, max_items: 256}}\nrules: [{name: r, when: 'true', publish: {allow: ['a.{x}', 'b.{x}', 'c.{x}']}, subscribe: {allow: ['a.{x}', 'b.{x}']}}]", "user JWT of", false},
+		{"macro without an inbox", "rules: [{name: r, when: 'true', kv: [{bucket: b, keys: [k], access: [read]}], subscribe: {}}]", "is required beside kv", false},
+		{"one consumer for all", "rules: [{name: r, when: 'true', inbox: shared, consumers: [{stream: S, name: c}], subscribe: {}}]", "take each other's", true},
+		{"unknown origin", "variables: {x: {from: ['tls:cn']}}\nrules: [{name: r, when: 'true', publish: {allow: ['a.{x}']}, subscribe: {}}]", "comes one of dns", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, warnings, err := rules.Compile("rules.yaml", []byte(tt.text))
+			all := warnings.Error()
+			if !tt.warning {
+				all = "no error"
+				if err != nil {
+					all = err.Error()
+				}
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(all, tt.want) || !strings.Contains(all, "rules.yaml:") {
+				t.Errorf("got %q, want %q", all, tt.want)
+			}
+		})
+	}
+}
+
+func TestMacros(t *testing.T) {
+	p := mustCompile(t, `
+variables: { device_id: { from: [sub] } }
+rules:
+  - name: device
+    when: 'true'
+    inbox: private
+    kv: [ { bucket: config, keys: ["{device_id}.>"], access: [read, write, watch] } ]
+    streams: [ { publish: ["telemetry.{device_id}"] } ]
+    consumers: [ { stream: JOBS, name: "dev-{device_id}" } ]
+    object_stores: [ { bucket: "fw-{device_id}", access: [read, write] } ]
+`)
+	g, fail := p.Decide(request(`{"sub":"a"}`), rules.Context{})
+	if fail != nil {
+		t.Fatal(fail)
+	}
+	want := wire.Grant{Rule: "device", Device: "a",
+		Publish: wire.Permissions{Allow: []string{
+			"$JS.API.STREAM.INFO.KV_config", "$JS.API.DIRECT.GET.KV_config.$KV.config.a.>", "$KV.config.a.>", "$JS.API.CONSUMER.CREATE.KV_config.*.$KV.config.a.>",
+			"telemetry.a",
+			"$JS.API.CONSUMER.INFO.JOBS.dev-a", "$JS.API.CONSUMER.MSG.NEXT.JOBS.dev-a", "$JS.ACK.JOBS.dev-a.>",
+			"$JS.API.STREAM.INFO.OBJ_fw-a", "$JS.API.DIRECT.GET.OBJ_fw-a.$O.fw-a.M.>",
+			"$JS.API.CONSUMER.CREATE.OBJ_fw-a.*.$O.fw-a.C.*", "$JS.API.CONSUMER.CREATE.OBJ_fw-a.*.$O.fw-a.M.>",
+			"$O.fw-a.>", "$JS.API.STREAM.PURGE.OBJ_fw-a",
+		}},
+		Subscribe: wire.Permissions{Allow: []string{"_INBOX_a.>"}},
+	}
+	if !reflect.DeepEqual(*g, want) {
+		got, _ := json.MarshalIndent(g, "", " ")
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestIndex compares decisions over many rules for many roles with the first rule whose role the token has.
+func TestIndex(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("rules:\n")
+	names := []string{"a", "b", "c", "d"}
+	order := []string{"d", "b", "", "a", "c"}
+	for i, role := range order {
+		when := `claims.free == true`
+		if role != "" {
+			when = `"` + role + `" in roles && claims.n != ` + string(rune('0'+i))
+		}
+		text.WriteString("  - {name: r" + string(rune('0'+i)) + ", when: '" + when + "', publish: {allow: [x]}, subscribe: {}}\n")
+	}
+	p := mustCompile(t, text.String())
+	for bits := range 1 << len(names) {
+		var roles []string
+		for i, n := range names {
+			if bits>>i&1 == 1 {
+				roles = append(roles, n)
+			}
+		}
+		for n := range len(order) {
+			want := ""
+			for i, role := range order {
+				if role != "" && i != n && strings.Contains(strings.Join(roles, ""), role) {
+					want = "r" + string(rune('0'+i))
+					break
+				}
+			}
+			g, fail := p.Decide(ask(`{"free":false,"n":`+string(rune('0'+n))+`}`, func(q *wire.DecideRequest) { q.Token.Roles = roles }), rules.Context{})
+			got := ""
+			if fail == nil {
+				got = g.Rule
+			} else if fail.Code != wire.NoMatchingRule {
+				t.Fatal(fail)
+			}
+			if got != want {
+				t.Errorf("roles %v, n %d: rule %q, want %q", roles, n, got, want)
+			}
+		}
+	}
+}
