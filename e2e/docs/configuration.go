@@ -19,6 +19,7 @@ var files = []struct{ name, dir, typ string }{
 	{"tokencheck.yaml", "services/tokencheck", "Config"},
 	{"policy.yaml", "services/policy", "Config"},
 	{"rules.yaml", "services/policy/rules", "Text"},
+	{"rules_test.yaml", "services/policy/ruletest", "File"},
 }
 
 // Configuration renders the reference of every key. Every field that has a key must have a comment.

@@ -28,6 +28,15 @@ func (p *Policy) Hash() string { return p.hash }
 // Rules is how many rules there are.
 func (p *Policy) Rules() int { return len(p.rules) }
 
+// Names are the rules' names, in their order.
+func (p *Policy) Names() []string {
+	names := make([]string, len(p.rules))
+	for i, r := range p.rules {
+		names[i] = r.name
+	}
+	return names
+}
+
 // rule is one compiled rule.
 type rule struct {
 	name      string

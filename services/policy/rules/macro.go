@@ -42,6 +42,9 @@ func (c *ruleCompiler) macros() *grants {
 	if len(g.publish) > 0 && c.text.Inbox == "" {
 		c.report.Errorf(c.key+".inbox", "is required beside kv, streams, consumers or object_stores: their answers come to the inbox")
 	}
+	if len(c.text.KV)+len(c.text.Consumers)+len(c.text.ObjectStores) > 0 {
+		c.report.Warnf(c.key, "with kv, consumers or object_stores a device can have JetStream send what it stored to any subject of this account: NATS does not check where answers go; let no receiver here trust a message for its subject alone")
+	}
 	g.inbox()
 	return g
 }

@@ -217,7 +217,7 @@ func TestManySubjects(t *testing.T) {
 func FuzzCompile(f *testing.F) {
 	f.Add(reference)
 	f.Add("variables: {x: {from: [a.b]}}\nrules:\n  - {name: r, when: 'claims.x > 1', subscribe: {allow: ['{x}.* q']}}\n")
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(_ *testing.T, text string) {
 		p, _, err := rules.Compile("rules.yaml", []byte(text))
 		if err != nil {
 			return

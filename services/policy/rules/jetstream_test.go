@@ -1,0 +1,260 @@
+package rules_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"harmony.internal/authcallout/services/policy/rules"
+	"harmony.internal/authcallout/shared/natstest"
+)
+
+// macros is a rules file with every macro.
+const macros = `
+variables: { device_id: { from: [sub] } }
+rules:
+  - name: device
+    when: 'true'
+    inbox: private
+    kv:
+      - { bucket: config, keys: ["{device_id}.>"], access: [read, watch] }
+      - { bucket: state, keys: ["{device_id}"], access: [read, write] }
+    streams: [ { publish: ["telemetry.{device_id}"] } ]
+    consumers: [ { stream: JOBS, name: "dev-{device_id}" } ]
+    object_stores: [ { bucket: "fw-{device_id}", access: [read] }, { bucket: "up-{device_id}", access: [read, write] } ]
+`
+
+// withDevices runs a JetStream server whose users a and b hold exactly the permissions that the rules grant them; the
+// user platform may do everything.
+func withDevices(t *testing.T) *server.Server {
+	t.Helper()
+	p := mustCompile(t, macros)
+	users := `{user: platform, password: platform}`
+	for _, id := range []string{"a", "b"} {
+		g, fail := p.Decide(request(`{"sub":"`+id+`"}`), rules.Context{})
+		if fail != nil {
+			t.Fatal(fail)
+		}
+		users += fmt.Sprintf("\n{user: %s, password: %s, permissions: {publish: {allow: [%s]}, subscribe: {allow: [%s]}}}", id, id, quoted(g.Publish.Allow), quoted(g.Subscribe.Allow))
+	}
+	return natstest.Run(t, fmt.Sprintf("jetstream: {store_dir: %q}\naccounts: {D: {jetstream: enabled, users: [%s]}}", t.TempDir(), users))
+}
+
+func quoted(subjects []string) string { return `"` + strings.Join(subjects, `", "`) + `"` }
+
+// violations collects what the server refused to a connection.
+type violations struct {
+	mu     sync.Mutex
+	count  int
+	cancel func() // called at the next one
+}
+
+func (v *violations) add(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		v.count++
+		v.cancel()
+	}
+}
+
+// watch starts to count again and calls cancel at each violation.
+func (v *violations) watch(cancel func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.count, v.cancel = 0, cancel
+}
+
+func (v *violations) seen() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.count > 0
+}
+
+func device(t *testing.T, s *server.Server, id string) (jetstream.JetStream, *nats.Conn, *violations) {
+	t.Helper()
+	v := &violations{cancel: func() {}}
+	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo(id, id), nats.CustomInboxPrefix("_INBOX_"+id),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { v.add(err) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js, nc, v
+}
+
+func must[T any](t *testing.T) func(v T, err error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// TestMacrosOnJetStream: what each macro promises works with the client library, and the same on a neighbour's does not.
+func TestMacrosOnJetStream(t *testing.T) {
+	s := withDevices(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	platform, _, _ := device(t, s, "platform")
+	setUp(ctx, t, platform)
+	js, nc, seen := device(t, s, "a")
+
+	// refused says that do fails because the server refuses a subject, and nothing else.
+	refused := func(what string, do func(ctx context.Context) error) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+		defer cancel()
+		seen.watch(cancel)
+		err := do(ctx)
+		natstest.Eventually(t, what+" is refused", seen.seen)
+		if err == nil {
+			t.Errorf("%s succeeded", what)
+		}
+	}
+
+	t.Run("kv read and watch", func(t *testing.T) {
+		kv := must[jetstream.KeyValue](t)(js.KeyValue(ctx, "config"))
+		if e := must[jetstream.KeyValueEntry](t)(kv.Get(ctx, "a.mode")); string(e.Value()) != "fast" {
+			t.Errorf("got %s", e.Value())
+		}
+		w := must[jetstream.KeyWatcher](t)(kv.Watch(ctx, "a.>"))
+		if e := <-w.Updates(); e == nil || e.Key() != "a.mode" {
+			t.Errorf("watched %v", e)
+		}
+		pkv := must[jetstream.KeyValue](t)(platform.KeyValue(ctx, "config"))
+		must[uint64](t)(pkv.PutString(ctx, "a.mode", "slow"))
+		for e := range w.Updates() {
+			if e != nil && string(e.Value()) == "slow" {
+				break
+			}
+		}
+		refused("reading b's key", func(ctx context.Context) error { _, err := kv.Get(ctx, "b.mode"); return err })
+		refused("writing", func(ctx context.Context) error { _, err := kv.PutString(ctx, "a.mode", "x"); return err })
+		refused("watching b's keys", func(ctx context.Context) error { _, err := kv.Watch(ctx, "b.>"); return err })
+		refused("watching all keys", func(ctx context.Context) error { _, err := kv.WatchAll(ctx); return err })
+	})
+	t.Run("kv write", func(t *testing.T) {
+		kv := must[jetstream.KeyValue](t)(js.KeyValue(ctx, "state"))
+		revision := must[uint64](t)(kv.Create(ctx, "a", []byte("1")))
+		must[uint64](t)(kv.Update(ctx, "a", []byte("2"), revision))
+		if e := must[jetstream.KeyValueEntry](t)(kv.Get(ctx, "a")); string(e.Value()) != "2" {
+			t.Errorf("got %s", e.Value())
+		}
+		refused("writing b's key", func(ctx context.Context) error { _, err := kv.PutString(ctx, "b", "x"); return err })
+		refused("deleting b's key", func(ctx context.Context) error { return kv.Delete(ctx, "b") })
+	})
+	t.Run("stream", func(t *testing.T) {
+		if ack := must[*jetstream.PubAck](t)(js.Publish(ctx, "telemetry.a", []byte("1"))); ack.Stream != "TELEMETRY" {
+			t.Errorf("acknowledged by %s", ack.Stream)
+		}
+		refused("publishing as b", func(ctx context.Context) error {
+			_, err := js.Publish(ctx, "telemetry.b", []byte("1"), jetstream.WithRetryAttempts(0))
+			return err
+		})
+	})
+	t.Run("consumer", func(t *testing.T) {
+		must[*jetstream.PubAck](t)(platform.Publish(ctx, "jobs.a", []byte("job")))
+		c := must[jetstream.Consumer](t)(js.Consumer(ctx, "JOBS", "dev-a"))
+		m := must[jetstream.Msg](t)(c.Next(jetstream.FetchMaxWait(20 * time.Second)))
+		if err := m.DoubleAck(ctx); err != nil {
+			t.Error(err)
+		}
+		refused("b's consumer", func(ctx context.Context) error { _, err := js.Consumer(ctx, "JOBS", "dev-b"); return err })
+		refused("making a consumer", func(ctx context.Context) error {
+			_, err := js.CreateOrUpdateConsumer(ctx, "JOBS", jetstream.ConsumerConfig{Durable: "dev-x"})
+			return err
+		})
+		refused("deleting its consumer", func(ctx context.Context) error { return js.DeleteConsumer(ctx, "JOBS", "dev-a") })
+	})
+	t.Run("object store", func(t *testing.T) {
+		fw := must[jetstream.ObjectStore](t)(js.ObjectStore(ctx, "fw-a"))
+		if got := must[string](t)(fw.GetString(ctx, "image")); got != "firmware" {
+			t.Errorf("got %q", got)
+		}
+		up := must[jetstream.ObjectStore](t)(js.ObjectStore(ctx, "up-a"))
+		must[*jetstream.ObjectInfo](t)(up.PutString(ctx, "log", "one"))
+		must[*jetstream.ObjectInfo](t)(up.PutString(ctx, "log", "two"))
+		if got := must[string](t)(up.GetString(ctx, "log")); got != "two" {
+			t.Errorf("got %q", got)
+		}
+		refused("writing a store that may be read", func(ctx context.Context) error { _, err := fw.PutString(ctx, "image", "x"); return err })
+		refused("b's store", func(ctx context.Context) error { _, err := js.ObjectStore(ctx, "fw-b"); return err })
+	})
+	t.Run("the rest of JetStream", func(*testing.T) {
+		refused("listing streams", func(ctx context.Context) error { _, err := js.AccountInfo(ctx); return err })
+		refused("deleting a stream", func(ctx context.Context) error { return js.DeleteStream(ctx, "KV_config") })
+		refused("purging", func(ctx context.Context) error {
+			_, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.PURGE.KV_config", nil)
+			return err
+		})
+		refused("reading by sequence", func(ctx context.Context) error {
+			_, err := nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET.KV_config", []byte(`{"seq":1}`))
+			return err
+		})
+	})
+}
+
+func setUp(ctx context.Context, t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	for _, bucket := range []string{"config", "state"} {
+		kv := must[jetstream.KeyValue](t)(js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket}))
+		if bucket == "config" {
+			must[uint64](t)(kv.PutString(ctx, "a.mode", "fast"))
+			must[uint64](t)(kv.PutString(ctx, "b.mode", "fast"))
+		}
+	}
+	must[jetstream.Stream](t)(js.CreateStream(ctx, jetstream.StreamConfig{Name: "TELEMETRY", Subjects: []string{"telemetry.*"}}))
+	must[jetstream.Stream](t)(js.CreateStream(ctx, jetstream.StreamConfig{Name: "JOBS", Subjects: []string{"jobs.*"}}))
+	for _, id := range []string{"a", "b"} {
+		must[jetstream.Consumer](t)(js.CreateConsumer(ctx, "JOBS", jetstream.ConsumerConfig{Durable: "dev-" + id, FilterSubject: "jobs." + id, AckPolicy: jetstream.AckExplicitPolicy}))
+		fw := must[jetstream.ObjectStore](t)(js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: "fw-" + id}))
+		must[*jetstream.ObjectInfo](t)(fw.PutString(ctx, "image", "firmware"))
+		must[jetstream.ObjectStore](t)(js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: "up-" + id}))
+	}
+}
+
+// TestRepliesAreNotChecked documents what no permission of NATS prevents: whoever may make a request names the subject of
+// its answer, and nobody asks whether it may publish there. A device that writes and reads a key can so put a message of
+// its choice on any subject of its account.
+func TestRepliesAreNotChecked(t *testing.T) {
+	s := withDevices(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	platform, pnc, _ := device(t, s, "platform")
+	setUp(ctx, t, platform)
+	js, nc, _ := device(t, s, "a")
+	kv := must[jetstream.KeyValue](t)(js.KeyValue(ctx, "state"))
+	must[uint64](t)(kv.PutString(ctx, "a", "forged"))
+	victim := must[*nats.Subscription](t)(pnc.SubscribeSync("device-commands.b"))
+	if err := pnc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.PublishRequest("$JS.API.DIRECT.GET.KV_state.$KV.state.a", "device-commands.b", nil); err != nil {
+		t.Fatal(err)
+	}
+	if m := must[*nats.Msg](t)(victim.NextMsgWithContext(ctx)); string(m.Data) != "forged" {
+		t.Errorf("received %q", m.Data)
+	}
+	create := `{"stream_name":"KV_config","config":{"name":"x","deliver_subject":"device-commands.b","filter_subject":"$KV.config.a.>","ack_policy":"none"},"action":"create"}`
+	if err := nc.PublishRequest("$JS.API.CONSUMER.CREATE.KV_config.x.$KV.config.a.>", "_INBOX_a.x", []byte(create)); err != nil {
+		t.Fatal(err)
+	}
+	if m := must[*nats.Msg](t)(victim.NextMsgWithContext(ctx)); string(m.Data) != "fast" {
+		t.Errorf("received %q", m.Data)
+	}
+}
