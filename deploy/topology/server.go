@@ -119,7 +119,7 @@ type ServicePermissions struct{ Callout, Tokencheck, Policy, Operator Grant }
 
 // Permissions returns them for a subject prefix.
 func Permissions(prefix string) ServicePermissions {
-	check, decide := prefix+".v1.token.check", prefix+".v1.policy.decide"
+	check, decide, explain := prefix+".v1.token.check", prefix+".v1.policy.decide", prefix+".v1.policy.explain"
 	return ServicePermissions{
 		Callout: Grant{
 			Publish:   []string{check, decide, prefix + ".kick.*"},
@@ -127,8 +127,8 @@ func Permissions(prefix string) ServicePermissions {
 			Replies:   true,
 		},
 		Tokencheck: Grant{Subscribe: []string{check + " tokencheck", "$SRV.>"}, Replies: true},
-		Policy:     Grant{Subscribe: []string{decide + " policy", "$SRV.>"}, Replies: true},
-		Operator:   Grant{Publish: []string{"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>"}, Subscribe: []string{"_INBOX.>"}},
+		Policy:     Grant{Subscribe: []string{decide + " policy", explain + " policy", "$SRV.>"}, Replies: true},
+		Operator:   Grant{Publish: []string{"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>", explain}, Subscribe: []string{"_INBOX.>"}},
 	}
 }
 

@@ -114,6 +114,11 @@ func (d *decision) fields() []zap.Field {
 		f = append(f, zap.String(logx.Rule, text(g.Rule)), zap.String(logx.Device, text(g.Device)), zap.String(logx.Account, text(g.Account)),
 			zap.Uint64(logx.PolicyGeneration, g.PolicyGeneration), zap.String(logx.PolicyHash, text(g.PolicyHash)))
 	}
+	if d.grant == nil && d.fail != nil && d.fail.Policy != nil {
+		n := d.fail.Policy
+		f = append(f, zap.String(logx.Rule, text(n.Rule)), zap.String(logx.Device, text(n.Device)),
+			zap.Uint64(logx.PolicyGeneration, n.Generation), zap.String(logx.PolicyHash, text(n.Hash)))
+	}
 	if !d.expires.IsZero() {
 		f = append(f, zap.Time(logx.Expires, d.expires))
 	}

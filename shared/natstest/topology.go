@@ -165,7 +165,7 @@ const (
         allow_responses: true }`
 	PolicyPermissions = `{
         publish: { deny: [">"] }
-        subscribe: { allow: ["auth.v1.policy.decide policy", "$SRV.>"] }
+        subscribe: { allow: ["auth.v1.policy.decide policy", "auth.v1.policy.explain policy", "$SRV.>"] }
         allow_responses: true }`
 )
 

@@ -10,7 +10,17 @@ type Error struct {
 	Reason string `json:"reason"`
 	// Detail says which part was wrong, for the operator's record: bounded, never a token or part of one.
 	Detail string `json:"detail,omitempty"`
-	Cause  error  `json:"-"`
+	// Policy names the policy that refused, nil when none did.
+	Policy *PolicyName `json:"policy,omitempty"`
+	Cause  error       `json:"-"`
+}
+
+// PolicyName says which policy decided, and by which rule, for the record.
+type PolicyName struct {
+	Rule       string `json:"rule,omitempty"`   // empty when no rule matched
+	Device     string `json:"device,omitempty"` // empty when it is not known
+	Generation uint64 `json:"generation,omitempty"`
+	Hash       string `json:"hash,omitempty"`
 }
 
 // Fail returns an Error of this code.

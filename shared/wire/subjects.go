@@ -73,6 +73,9 @@ func (s Subjects) TokenCheck() string { return s.prefix + ".v1.token.check" }
 // PolicyDecide is where policy turns a verified token into a grant: DecideRequest, answered by Grant or Error.
 func (s Subjects) PolicyDecide() string { return s.prefix + ".v1.policy.decide" }
 
+// PolicyExplain is where policy says how it decides a DecideRequest; for operators, with a permission of its own.
+func (s Subjects) PolicyExplain() string { return s.prefix + ".v1.policy.explain" }
+
 // Kick is the system account's service that closes one connection of the named server, as it is imported into the
 // callout's account: Kick{serverID} -> $SYS.REQ.SERVER.<serverID>.KICK.
 func (s Subjects) Kick(serverID string) string { return s.prefix + ".kick." + serverID }

@@ -8,7 +8,8 @@ import (
 
 // Decide returns the grant of the first rule whose condition holds. It fails with NoMatchingRule, RuleFailed,
 // VariableUnresolved, VariableInvalid, DeviceNotRegistered, GrantOutsideRule, SourceNotAllowed, ConnectionType or
-// OutsideHours, and with BadRequest for claims that are no JSON object. A failure names the rule that decided, if one did.
+// OutsideHours, and with BadRequest for claims that are no JSON object. A failure's Policy names the rule that
+// decided, nil if none did.
 func (p *Policy) Decide(q *wire.DecideRequest, c Context) (*wire.Grant, *wire.Error) {
 	f, fail := p.newFacts(q, c)
 	if fail != nil {
@@ -22,9 +23,14 @@ func (p *Policy) Decide(q *wire.DecideRequest, c Context) (*wire.Grant, *wire.Er
 		switch {
 		case err != nil:
 			// A condition that fails must not hand the login to the next rule, which may give more.
-			fail = wire.Fail(wire.RuleFailed, "rule "+r.name, err)
+			fail = wire.Fail(wire.RuleFailed, "", err)
+			fail.Policy = &wire.PolicyName{Rule: r.name}
 		case holds:
-			grant, fail = r.grant(f, c)
+			if grant, fail = r.grant(f, c); fail != nil {
+				named := *fail // a variable's failure is shared by the rules that use it
+				named.Policy = &wire.PolicyName{Rule: r.name}
+				fail = &named
+			}
 		}
 		return err == nil && !holds
 	})
@@ -38,7 +44,7 @@ const deviceVariable = "device_id"
 func (r *rule) grant(f *facts, c Context) (*wire.Grant, *wire.Error) {
 	session, fail := r.bounds.admit(&f.request.Client, c.Now)
 	if fail != nil {
-		return nil, wire.Fail(fail.Code, "rule "+r.name, nil)
+		return nil, fail
 	}
 	values := make(map[string][]string, len(r.variables))
 	for _, v := range r.variables {
@@ -65,7 +71,7 @@ func (r *rule) grant(f *facts, c Context) (*wire.Grant, *wire.Error) {
 		for _, t := range part.from {
 			var inside bool
 			if *part.into, inside = t.expand(*part.into, values); !inside {
-				return nil, wire.Fail(wire.GrantOutsideRule, "rule "+r.name, nil)
+				return nil, wire.Fail(wire.GrantOutsideRule, "", nil)
 			}
 		}
 	}

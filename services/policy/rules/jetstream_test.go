@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func quoted(subjects []string) string { return `"` + strings.Join(subjects, `", 
 // violations collects what the server refused to a connection.
 type violations struct {
 	mu     sync.Mutex
-	count  int
+	all    []string
 	cancel func() // called at the next one
 }
 
@@ -61,7 +62,7 @@ func (v *violations) add(err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if errors.Is(err, nats.ErrPermissionViolation) {
-		v.count++
+		v.all = append(v.all, err.Error())
 		v.cancel()
 	}
 }
@@ -70,13 +71,13 @@ func (v *violations) add(err error) {
 func (v *violations) watch(cancel func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.count, v.cancel = 0, cancel
+	v.all, v.cancel = nil, cancel
 }
 
-func (v *violations) seen() bool {
+func (v *violations) list() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.count > 0
+	return v.all
 }
 
 func device(t *testing.T, s *server.Server, id string) (jetstream.JetStream, *nats.Conn, *violations) {
@@ -121,7 +122,7 @@ func TestMacrosOnJetStream(t *testing.T) {
 		defer cancel()
 		seen.watch(cancel)
 		err := do(ctx)
-		natstest.Eventually(t, what+" is refused", seen.seen)
+		natstest.Eventually(t, what+" is refused", func() bool { return len(seen.list()) > 0 })
 		if err == nil {
 			t.Errorf("%s succeeded", what)
 		}
@@ -191,6 +192,16 @@ func TestMacrosOnJetStream(t *testing.T) {
 		must[*jetstream.ObjectInfo](t)(up.PutString(ctx, "log", "two"))
 		if got := must[string](t)(up.GetString(ctx, "log")); got != "two" {
 			t.Errorf("got %q", got)
+		}
+		// Large enough for JetStream to wait for flow control, which the client answers on a subject of its own.
+		large := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
+		seen.watch(func() {})
+		must[*jetstream.ObjectInfo](t)(up.PutBytes(ctx, "large", large))
+		if got := must[[]byte](t)(up.GetBytes(ctx, "large")); !bytes.Equal(got, large) {
+			t.Errorf("%d bytes came back", len(got))
+		}
+		if refused := seen.list(); len(refused) > 0 {
+			t.Errorf("the server refused a part of it: %v", refused)
 		}
 		refused("writing a store that may be read", func(ctx context.Context) error { _, err := fw.PutString(ctx, "image", "x"); return err })
 		refused("b's store", func(ctx context.Context) error { _, err := js.ObjectStore(ctx, "fw-b"); return err })

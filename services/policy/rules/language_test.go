@@ -209,11 +209,11 @@ rules:
 	}
 	want := wire.Grant{Rule: "device", Device: "a",
 		Publish: wire.Permissions{Allow: []string{
-			"$JS.API.STREAM.INFO.KV_config", "$JS.API.DIRECT.GET.KV_config.$KV.config.a.>", "$KV.config.a.>", "$JS.API.CONSUMER.CREATE.KV_config.*.$KV.config.a.>",
+			"$JS.API.STREAM.INFO.KV_config", "$JS.FC.KV_config.>", "$JS.API.DIRECT.GET.KV_config.$KV.config.a.>", "$KV.config.a.>", "$JS.API.CONSUMER.CREATE.KV_config.*.$KV.config.a.>",
 			"telemetry.a",
 			"$JS.API.CONSUMER.INFO.JOBS.dev-a", "$JS.API.CONSUMER.MSG.NEXT.JOBS.dev-a", "$JS.ACK.JOBS.dev-a.>",
 			"$JS.API.STREAM.INFO.OBJ_fw-a", "$JS.API.DIRECT.GET.OBJ_fw-a.$O.fw-a.M.>",
-			"$JS.API.CONSUMER.CREATE.OBJ_fw-a.*.$O.fw-a.C.*", "$JS.API.CONSUMER.CREATE.OBJ_fw-a.*.$O.fw-a.M.>",
+			"$JS.FC.OBJ_fw-a.>", "$JS.API.CONSUMER.DELETE.OBJ_fw-a.*", "$JS.API.CONSUMER.CREATE.OBJ_fw-a.*.$O.fw-a.C.*", "$JS.API.CONSUMER.CREATE.OBJ_fw-a.*.$O.fw-a.M.>",
 			"$O.fw-a.>", "$JS.API.STREAM.PURGE.OBJ_fw-a",
 		}},
 		Subscribe: wire.Permissions{Allow: []string{"_INBOX_a.>"}},

@@ -71,6 +71,11 @@ func (g *grants) kv(at string, kv *KV) {
 		return
 	}
 	g.pub(at, "$JS.API.STREAM.INFO.KV_%s", kv.Bucket)
+	if slices.Contains(kv.Access, "watch") {
+		// Deleting a consumer is not among it: a device could delete those of others by name. A client that ends a watch
+		// is refused that, and the server removes the consumer by itself.
+		g.pub(at, "$JS.FC.KV_%s.>", kv.Bucket)
+	}
 	for i, key := range kv.Keys {
 		key, at := "$KV."+kv.Bucket+"."+key, fmt.Sprintf("%s.keys[%d]", at, i)
 		if slices.Contains(kv.Access, "read") {
@@ -116,6 +121,8 @@ func (g *grants) objectStore(at string, o *ObjectStore) {
 	g.pub(at, "$JS.API.STREAM.INFO.OBJ_%s", o.Bucket)
 	g.pub(at, "$JS.API.DIRECT.GET.OBJ_%s.$O.%s.M.>", o.Bucket, o.Bucket)
 	if slices.Contains(o.Access, "read") {
+		g.pub(at, "$JS.FC.OBJ_%s.>", o.Bucket)
+		g.pub(at, "$JS.API.CONSUMER.DELETE.OBJ_%s.*", o.Bucket)
 		g.pub(at, "$JS.API.CONSUMER.CREATE.OBJ_%s.*.$O.%s.C.*", o.Bucket, o.Bucket)
 		g.pub(at, "$JS.API.CONSUMER.CREATE.OBJ_%s.*.$O.%s.M.>", o.Bucket, o.Bucket)
 	}
