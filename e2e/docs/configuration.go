@@ -20,6 +20,7 @@ var files = []struct{ name, dir, typ string }{
 	{"policy.yaml", "services/policy", "Config"},
 	{"rules.yaml", "services/policy/rules", "Text"},
 	{"rules_test.yaml", "services/policy/ruletest", "File"},
+	{"devices.yaml (the device registry)", "services/policy/registry", "File"},
 }
 
 // Configuration renders the reference of every key. Every field that has a key must have a comment.

@@ -8,9 +8,10 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
-	"harmony.internal/authcallout/services/policy/rules"
+	"harmony.internal/authcallout/services/policy/registry"
 	"harmony.internal/authcallout/shared/natsx"
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -27,6 +28,8 @@ type Deps struct {
 	Version string // bare semantic version
 	// NATSOptions are added to the connection's, for connections inside one process.
 	NATSOptions []nats.Option
+	// Now is the clock, nil for the system's.
+	Now func() time.Time
 }
 
 // Service is one replica of policy.
@@ -34,21 +37,60 @@ type Service struct {
 	cfg      *Config
 	deps     Deps
 	subjects wire.Subjects
-	source   *source
+	store    *store
+	shadow   *shadow
+	registry *registry.Registry // nil for none
+	files    []*watched
 	refusals refusals
 }
 
-// New returns a Service of a configuration that passed Check. It reads the rules and does not connect yet.
+// New returns a Service of a configuration that passed Check. It reads the files and does not connect yet.
 func New(cfg *Config, deps Deps) (*Service, error) {
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
 	subjects, err := wire.NewSubjects(cfg.NATS.SubjectPrefix)
 	if err != nil {
 		return nil, err
 	}
-	source, err := newSource(cfg.PolicyFile, deps.Log)
-	if err != nil {
-		return nil, err
+	s := &Service{
+		cfg: cfg, deps: deps, subjects: subjects,
+		store:    &store{log: deps.Log, lastGood: cfg.LastGoodFile},
+		shadow:   newShadow(deps.Log),
+		refusals: refusals{counts: map[string]int64{}},
 	}
-	return &Service{cfg: cfg, deps: deps, subjects: subjects, source: source, refusals: refusals{counts: map[string]int64{}}}, nil
+	return s, s.readFiles()
+}
+
+// readFiles reads every file for the first time. The rules file alone may be broken, if the last good one is there.
+func (s *Service) readFiles() error {
+	if s.cfg.PolicyFile != "" {
+		file := rulesFile(s.cfg.PolicyFile, s.store)
+		if err := file.first(); err != nil && !s.store.takeLastGood() {
+			return err
+		}
+		s.files = append(s.files, file)
+	} else {
+		s.store.takeLastGood()
+	}
+	if s.cfg.ShadowFile != "" {
+		file := s.shadow.file(s.cfg.ShadowFile)
+		if err := file.first(); err != nil {
+			return err
+		}
+		s.files = append(s.files, file)
+	}
+	if c := s.cfg.Registry; c != nil && c.File != "" {
+		s.registry = registry.FromFile(c.Mode)
+		file := &watched{file: c.File, what: "device registry", log: s.deps.Log, take: func(text []byte) error {
+			return s.registry.Take(c.File, text)
+		}}
+		if err := file.first(); err != nil {
+			return err
+		}
+		s.files = append(s.files, file)
+	}
+	return nil
 }
 
 // Run serves until ctx ends, then answers what it took on and returns nil. An error means that it can no longer serve.
@@ -62,22 +104,13 @@ func (s *Service) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
-	running.Go(func() { s.source.run(background) })
-
-	server, err := natsx.Serve(conn, natsx.Service{
-		Name:        wire.QueuePolicy,
-		Version:     s.deps.Version,
-		Description: "turns verified claims into a grant",
-		Metadata:    map[string]string{"policy_file": string(s.cfg.PolicyFile)},
-		Endpoints: []natsx.Endpoint{{
-			Name:        "decide",
-			Subject:     s.subjects.PolicyDecide(),
-			Queue:       wire.QueuePolicy,
-			MaxInFlight: s.cfg.MaxInFlight,
-			Handle:      s.decide,
-		}},
-		Stats: func(string) any { return s.stats() },
-	}, s.deps.Log)
+	for _, file := range s.files {
+		running.Go(func() { file.run(background) })
+	}
+	if err := s.runBuckets(background, conn.Conn, &running); err != nil {
+		return err
+	}
+	server, err := natsx.Serve(conn, s.service(), s.deps.Log)
 	if err != nil {
 		return err
 	}
@@ -92,63 +125,74 @@ func (s *Service) Run(ctx context.Context) error {
 	return server.Drain(drain)
 }
 
-// decide answers one request.
-func (s *Service) decide(_ context.Context, r *natsx.Request) {
-	reply, fail := s.judge(r.Data)
-	var err error
-	if fail != nil {
-		s.refusals.count(fail.Code)
-		if fail.Cause != nil {
-			s.deps.Log.Warn("decide", zap.String("request_id", r.ID), zap.Error(fail))
-		}
-		err = r.Fail(fail)
-	} else {
-		err = r.Respond(reply)
-	}
+// runBuckets watches what is in JetStream.
+func (s *Service) runBuckets(ctx context.Context, nc *nats.Conn, running *sync.WaitGroup) error {
+	js, err := jetstream.New(nc)
 	if err != nil {
-		s.deps.Log.Warn("the answer could not be sent", zap.String("request_id", r.ID), zap.Error(err))
+		return fmt.Errorf("jetstream: %w", err)
 	}
+	if c := s.cfg.PolicyKV; c != nil {
+		source := &kvSource{KVConfig: *c, js: js, store: s.store}
+		running.Go(func() { source.run(ctx) })
+	}
+	if c := s.cfg.Registry; c != nil && c.Bucket != "" {
+		bucket := registry.FromBucket(c.Mode, js, c.Bucket, s.deps.Log)
+		s.registry = bucket.Registry
+		running.Go(func() { bucket.Run(ctx) })
+	}
+	return nil
 }
 
-func (s *Service) judge(data []byte) (reply []byte, fail *wire.Error) {
-	defer func() {
-		if p := recover(); p != nil {
-			reply, fail = nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v", p))
-		}
-	}()
-	q, err := wire.Decode[wire.DecideRequest](data, wire.MaxDecideRequestBytes)
-	if err != nil {
-		return nil, wire.Fail(wire.BadRequest, "decide request", err)
+func (s *Service) service() natsx.Service {
+	source := string(s.cfg.PolicyFile)
+	if c := s.cfg.PolicyKV; c != nil {
+		source = "kv " + c.Bucket + "/" + c.Key
 	}
-	policy := s.source.current.Load()
-	grant, fail := policy.Decide(q, rules.Context{Now: time.Now()})
-	if fail != nil {
-		return nil, fail
+	mode := "off"
+	if c := s.cfg.Registry; c != nil {
+		mode = string(c.Mode)
 	}
-	grant.PolicyGeneration, grant.PolicyHash = policy.generation, policy.Hash()
-	if reply, err = wire.Encode(grant); err != nil {
-		return nil, wire.Fail(wire.Internal, "encode", err)
+	return natsx.Service{
+		Name:        wire.QueuePolicy,
+		Version:     s.deps.Version,
+		Description: "turns verified claims into a grant",
+		Metadata:    map[string]string{"policy": source, "registry": mode},
+		Endpoints: []natsx.Endpoint{{
+			Name:        "decide",
+			Subject:     s.subjects.PolicyDecide(),
+			Queue:       wire.QueuePolicy,
+			MaxInFlight: s.cfg.MaxInFlight,
+			Handle:      s.decide,
+		}, {
+			Name:        "explain",
+			Subject:     s.subjects.PolicyExplain(),
+			Queue:       wire.QueuePolicy,
+			MaxInFlight: maxExplaining,
+			Handle:      s.explain,
+		}},
+		Stats: func(string) any { return s.stats() },
 	}
-	if len(reply) > wire.MaxGrantBytes {
-		return nil, wire.Fail(wire.GrantTooLarge, "", nil)
-	}
-	return reply, nil
 }
 
 // Stats is what `nats micro stats policy` shows.
 type Stats struct {
-	// PolicyHash names the text in force; replicas that agree show the same. PolicyGeneration counts the texts that this
-	// replica took over since it started.
+	// PolicyHash names the text in force; replicas that agree show the same. PolicyGeneration is the revision in the bucket
+	// or, of a file, counts the texts that this replica took over since it started. Both are empty while there is none.
 	PolicyHash       string `json:"policy_hash"`
 	PolicyGeneration uint64 `json:"policy_generation"`
 	Rules            int    `json:"rules"`
 	// Refused counts refusals by reason.
 	Refused map[string]int64 `json:"refused"`
+	// Shadow is what the candidate would have changed; absent without one.
+	Shadow *ShadowStats `json:"shadow,omitempty"`
 }
 
 func (s *Service) stats() Stats {
-	policy := s.source.current.Load()
-	return Stats{PolicyHash: policy.Hash(), PolicyGeneration: policy.generation, Rules: policy.Rules(), Refused: s.refusals.copy()}
+	out := Stats{Refused: s.refusals.copy(), Shadow: s.shadow.stats()}
+	if policy := s.store.current.Load(); policy != nil {
+		out.PolicyHash, out.PolicyGeneration, out.Rules = policy.Hash(), policy.generation, policy.Rules()
+	}
+	return out
 }
 
 // refusals counts by reason. Safe for concurrent use.

@@ -44,8 +44,9 @@ func TestSource(t *testing.T) {
 		}
 	}
 	write("rules.yaml", first)
-	s, err := newSource(config.Path(file), zap.NewNop())
-	if err != nil {
+	s := &store{log: zap.NewNop()}
+	source := rulesFile(config.Path(file), s)
+	if err := source.first(); err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range []struct {
@@ -65,7 +66,7 @@ func TestSource(t *testing.T) {
 		{"link to nothing", func() { link("none.yaml") }, hashOf(t, first), 5},
 	} {
 		step.do()
-		s.look()
+		source.look()
 		if got := s.current.Load(); got.Hash() != step.hash || got.generation != step.generation {
 			t.Errorf("%s: %s generation %d, want %s generation %d", step.name, got.Hash(), got.generation, step.hash, step.generation)
 		}
@@ -74,13 +75,14 @@ func TestSource(t *testing.T) {
 
 func TestSourceMustStartGood(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rules.yaml")
-	if _, err := newSource(config.Path(file), zap.NewNop()); !os.IsNotExist(err) {
+	source := rulesFile(config.Path(file), &store{log: zap.NewNop()})
+	if err := source.first(); !os.IsNotExist(err) {
 		t.Errorf("missing file: %v", err)
 	}
 	if err := os.WriteFile(file, []byte("rules: []\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newSource(config.Path(file), zap.NewNop()); err == nil {
+	if err := source.first(); err == nil {
 		t.Error("a broken file was accepted at start")
 	}
 }

@@ -33,6 +33,7 @@ func table() map[string]subcommand {
 		"check":   {"RULES", "print everything that is wrong with a rules file", check},
 		"test":    {"[-v] RULES TESTS", "run the tests of a rules file", test},
 		"explain": {"[-publish SUBJECT] [-subscribe SUBJECT] RULES REQUEST", "say how a decision comes about; REQUEST is JSON with token and client", explain},
+		"put":     {"-config FILE [-revision N] RULES TESTS", "write rules that pass their tests into the key-value bucket that the replicas watch", put},
 		"diff":    {"-records FILE OLD NEW", "decide recorded requests, one JSON object a line, by two rules files and print the differences", diff},
 	}
 }
@@ -82,6 +83,10 @@ func (c *call) compile(file string) (*rules.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.compileText(file, text)
+}
+
+func (c *call) compileText(file string, text []byte) (*rules.Policy, error) {
 	p, warnings, err := rules.Compile(file, text)
 	if len(warnings) > 0 {
 		_, _ = fmt.Fprintln(c.stderr, warnings)

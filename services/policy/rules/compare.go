@@ -12,6 +12,8 @@ import (
 type Difference struct {
 	// Outcome is empty when both admit or both refuse with the same reason.
 	Outcome string
+	// Admits says that the newer policy alone admits.
+	Admits bool
 	// Rule, Account and Other are empty when they agree, else OLD -> NEW.
 	Rule, Account, Other string
 	// Gained and Lost are entries as "publish allow SUBJECT".
@@ -51,7 +53,7 @@ func CompareDecided(grant *wire.Grant, fail *wire.Error, newer *Policy, q *wire.
 	ng, nf := newer.Decide(q, c)
 	var d Difference
 	if o, n := outcome(fail), outcome(nf); o != n {
-		d.Outcome = o + " -> " + n
+		d.Outcome, d.Admits = o+" -> "+n, nf == nil
 	}
 	if grant == nil || ng == nil {
 		return d

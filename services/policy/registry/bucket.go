@@ -1,0 +1,181 @@
+package registry
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/services/policy/rules"
+)
+
+// record is a bucket's value. Its key names the device.
+type record struct {
+	Issuer     string            `json:"issuer"`
+	Subject    string            `json:"subject"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+// Key returns the bucket's key for a device: id.DEVICE, or b64.BASE64URL where a key cannot hold the id as it is.
+func Key(device string) string {
+	if plainKey.MatchString(device) {
+		return "id." + device
+	}
+	return "b64." + base64.RawURLEncoding.EncodeToString([]byte(device))
+}
+
+// deviceOf reads a key; every device has exactly one.
+func deviceOf(key string) (string, error) {
+	kind, text, _ := strings.Cut(key, ".")
+	device := text
+	if kind == "b64" {
+		raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+		if err != nil {
+			return "", err
+		}
+		device = string(raw)
+	}
+	if Key(device) != key || text == "" {
+		return "", fmt.Errorf("key %q: must be id.DEVICE, or b64. and the device id in base64url", key)
+	}
+	return device, nil
+}
+
+// maxRecordBytes bounds one value.
+const maxRecordBytes = 16 << 10
+
+func parseEntry(key string, value []byte) (*Entry, error) {
+	device, err := deviceOf(key)
+	if err != nil {
+		return nil, err
+	}
+	var r record
+	if len(value) > maxRecordBytes {
+		return nil, errors.New("too large")
+	}
+	if err := json.Unmarshal(value, &r); err != nil {
+		return nil, err
+	}
+	if r.Issuer == "" || r.Subject == "" {
+		return nil, errors.New("issuer and subject are required")
+	}
+	return &Entry{Identity{r.Issuer, r.Subject}, rules.Device{DeviceID: device, Attributes: r.Attributes}}, nil
+}
+
+// retryEvery is how long a bucket that cannot be watched is left alone.
+const retryEvery = time.Second
+
+// Bucket is a registry in a key-value bucket, kept in memory by a watch.
+type Bucket struct {
+	*Registry
+	name string
+	js   jetstream.JetStream
+	log  *zap.Logger
+}
+
+// FromBucket returns the registry of a bucket; Run fills it.
+func FromBucket(mode Mode, js jetstream.JetStream, name string, log *zap.Logger) *Bucket {
+	b := &Bucket{Registry: &Registry{mode: mode}, name: name, js: js, log: log}
+	b.claim = b.create
+	return b
+}
+
+// Run keeps the entries up to date until ctx ends. While the bucket cannot be reached what was known stays.
+func (b *Bucket) Run(ctx context.Context) {
+	for {
+		if err := b.watch(ctx); err != nil && ctx.Err() == nil {
+			b.log.Warn("the device registry cannot be watched; trying again", zap.String("bucket", b.name), zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(retryEvery):
+		}
+	}
+}
+
+func (b *Bucket) watch(ctx context.Context) error {
+	kv, err := b.js.KeyValue(ctx, b.name)
+	if err != nil {
+		return err
+	}
+	w, err := kv.WatchAll(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = w.Stop() }() // the server removes it otherwise
+	t, count := &tables{}, 0
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-w.Updates():
+			switch {
+			case !ok:
+				return errors.New("the watch ended")
+			case e == nil:
+				b.current.Store(t)
+				b.log.Info("device registry read", zap.String("bucket", b.name), zap.Int("devices", count))
+			default:
+				count++
+				b.apply(t, e)
+			}
+		}
+	}
+}
+
+func (b *Bucket) apply(t *tables, e jetstream.KeyValueEntry) {
+	if e.Operation() != jetstream.KeyValuePut {
+		if device, err := deviceOf(e.Key()); err == nil {
+			t.remove(device)
+		}
+		return
+	}
+	entry, err := parseEntry(e.Key(), e.Value())
+	if err != nil {
+		b.log.Error("an entry of the device registry is broken; it is left out, and its device id stays taken", zap.String("key", e.Key()), zap.Error(err))
+		if device, err := deviceOf(e.Key()); err == nil {
+			t.remove(device)
+			t.byDevice.Store(device, Identity{})
+		}
+		return
+	}
+	t.put(entry)
+}
+
+// create gives device to id if nobody has it, and returns its owner. The bucket makes it atomic across replicas.
+func (b *Bucket) create(ctx context.Context, id Identity, device string) (Identity, error) {
+	kv, err := b.js.KeyValue(ctx, b.name)
+	if err != nil {
+		return Identity{}, err
+	}
+	value, err := json.Marshal(record{Issuer: id.Issuer, Subject: id.Subject})
+	if err != nil {
+		return Identity{}, err
+	}
+	if _, err = kv.Create(ctx, Key(device), value); err == nil {
+		b.log.Info("device id pinned to its first owner", zap.String("device", device), zap.String("issuer", id.Issuer), zap.String("subject", id.Subject))
+		return id, nil
+	}
+	if !errors.Is(err, jetstream.ErrKeyExists) {
+		return Identity{}, err
+	}
+	e, err := kv.Get(ctx, Key(device))
+	if err != nil {
+		return Identity{}, err
+	}
+	owner, err := parseEntry(e.Key(), e.Value())
+	if err != nil {
+		return Identity{}, err
+	}
+	return owner.Identity, nil
+}

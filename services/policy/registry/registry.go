@@ -1,0 +1,128 @@
+package registry
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"harmony.internal/authcallout/services/policy/rules"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// Mode says who may use a device id.
+type Mode string
+
+// Modes. In each of them an id that is registered belongs to its identity alone.
+const (
+	// Off looks at no registry.
+	Off Mode = ""
+	// Optional lets an identity that is not registered use an id that is not.
+	Optional Mode = "optional"
+	// Required admits nobody to a device id but the identity that is registered for it.
+	Required Mode = "required"
+	// Pin gives an id that nobody owns to the first identity that claims it, for good.
+	Pin Mode = "pin"
+)
+
+// Identity is who a token is about.
+type Identity struct{ Issuer, Subject string }
+
+// Entry is one registered device.
+type Entry struct {
+	Identity
+	rules.Device
+}
+
+// tables are the two ways into the entries. Safe for concurrent use; reading takes no lock.
+type tables struct {
+	byIdentity sync.Map // Identity -> *rules.Device
+	byDevice   sync.Map // device id -> Identity
+}
+
+func (t *tables) put(e *Entry) {
+	t.remove(e.DeviceID)
+	t.byDevice.Store(e.DeviceID, e.Identity)
+	t.byIdentity.Store(e.Identity, &e.Device)
+}
+
+func (t *tables) remove(deviceID string) {
+	owner, ok := t.byDevice.LoadAndDelete(deviceID)
+	if !ok {
+		return
+	}
+	if d, ok := t.byIdentity.Load(owner); ok && d.(*rules.Device).DeviceID == deviceID {
+		t.byIdentity.Delete(owner)
+	}
+}
+
+// Registry answers from memory. Safe for concurrent use. A nil one is Off.
+type Registry struct {
+	mode    Mode
+	current atomic.Pointer[tables] // nil until the entries were read for the first time
+	// claim gives a free device id to an identity and returns its owner, who may be another. nil but for Pin.
+	claim func(ctx context.Context, id Identity, device string) (Identity, error)
+}
+
+// Lookup returns what is registered for an identity, nil if nothing is. It fails with RegistryUnavailable while nothing is
+// known yet.
+func (r *Registry) Lookup(id Identity) (*rules.Device, *wire.Error) {
+	if r == nil || r.mode == Off {
+		return nil, nil
+	}
+	t := r.current.Load()
+	if t == nil {
+		return nil, wire.Fail(wire.RegistryUnavailable, "not read yet", nil)
+	}
+	if d, ok := t.byIdentity.Load(id); ok {
+		return d.(*rules.Device), nil
+	}
+	return nil, nil
+}
+
+// Admit says whether id may be the device; with Pin it may become its owner by that. An empty device is nobody's. It
+// fails with DeviceIDTaken, DeviceNotRegistered or RegistryUnavailable.
+func (r *Registry) Admit(ctx context.Context, id Identity, device string) *wire.Error {
+	known, fail := r.judge(id, device)
+	if known || fail != nil || r.mode != Pin {
+		return fail
+	}
+	owner, err := r.claim(ctx, id, device)
+	switch {
+	case err != nil:
+		return wire.Fail(wire.RegistryUnavailable, "", err)
+	case owner != id:
+		return wire.Fail(wire.DeviceIDTaken, "", nil)
+	}
+	// The tables are filled by the bucket's own order of events alone: an entry deleted meanwhile must not come back.
+	return nil
+}
+
+// Would is Admit without becoming an owner.
+func (r *Registry) Would(id Identity, device string) *wire.Error {
+	_, fail := r.judge(id, device)
+	return fail
+}
+
+// judge says what memory knows; known is false when the device has no owner yet and id may be it or become it.
+func (r *Registry) judge(id Identity, device string) (known bool, fail *wire.Error) {
+	if r == nil || r.mode == Off || device == "" {
+		return true, nil
+	}
+	t := r.current.Load()
+	if t == nil {
+		return false, wire.Fail(wire.RegistryUnavailable, "not read yet", nil)
+	}
+	if owner, ok := t.byDevice.Load(device); ok {
+		if owner == id {
+			return true, nil
+		}
+		return false, wire.Fail(wire.DeviceIDTaken, "", nil)
+	}
+	if _, ok := t.byIdentity.Load(id); ok {
+		return false, wire.Fail(wire.DeviceIDTaken, "this identity is another device", nil)
+	}
+	if r.mode == Required {
+		return false, wire.Fail(wire.DeviceNotRegistered, "", nil)
+	}
+	return false, nil
+}

@@ -1,0 +1,87 @@
+package policy
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/services/policy/rules"
+	"harmony.internal/authcallout/shared/config"
+)
+
+// inForce is a policy with its number.
+type inForce struct {
+	*rules.Policy
+	generation uint64
+}
+
+// store holds the policy in force. current may be read from anywhere; one goroutine at a time calls the rest.
+type store struct {
+	log      *zap.Logger
+	current  atomic.Pointer[inForce]
+	lastGood config.Path // where the text in force is kept, empty for nowhere
+}
+
+// take puts text in force if it compiles; the policy in force stays otherwise.
+func (s *store) take(name string, text []byte, generation uint64) error {
+	policy, warnings, err := rules.Compile(name, text)
+	if err != nil {
+		return err
+	}
+	s.current.Store(&inForce{Policy: policy, generation: generation})
+	for _, w := range warnings {
+		s.log.Warn("policy", zap.Stringer("problem", w))
+	}
+	s.log.Info("policy in force", zap.Uint64("policy_generation", generation), zap.String("policy_hash", policy.Hash()), zap.Int("rules", policy.Rules()))
+	if s.lastGood != "" {
+		if err := replaceFile(string(s.lastGood), text); err != nil {
+			s.log.Error("last_good_file cannot be written; after a restart during an outage this policy would be missing", zap.Error(err))
+		}
+	}
+	return nil
+}
+
+// takeLastGood puts the text that was kept in force, as generation 0. It reports whether there was one.
+func (s *store) takeLastGood() bool {
+	if s.lastGood == "" {
+		return false
+	}
+	text, err := os.ReadFile(string(s.lastGood))
+	if err != nil {
+		return false
+	}
+	policy, _, err := rules.Compile(string(s.lastGood), text)
+	if err != nil {
+		s.log.Error("last_good_file is broken", zap.Error(err))
+		return false
+	}
+	s.current.Store(&inForce{Policy: policy})
+	s.log.Warn("the last good policy of an earlier run is in force", zap.String("policy_hash", policy.Hash()), zap.Int("rules", policy.Rules()))
+	return true
+}
+
+// replaceFile writes a file so that a reader sees the old or the new text, whatever dies when.
+func replaceFile(name string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // what is left of it does no harm
+		return fmt.Errorf("replace %s: %w", name, err)
+	}
+	return nil
+}
