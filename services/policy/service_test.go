@@ -49,13 +49,26 @@ type bench struct {
 	log  *zap.Logger
 }
 
+// leastPermissions is what policy needs with the rules in bucket policy and a registry with mode pin in bucket devices;
+// docs/policy-reference.md has them for an operator.
+const leastPermissions = `
+	publish: { allow: [
+		"$JS.API.STREAM.INFO.KV_policy", "$JS.API.CONSUMER.CREATE.KV_policy.*.$KV.policy.rules", "$JS.API.CONSUMER.DELETE.KV_policy.*", "$JS.FC.KV_policy.>"
+		"$JS.API.STREAM.INFO.KV_devices", "$JS.API.CONSUMER.CREATE.KV_devices.*.$KV.devices.>", "$JS.API.CONSUMER.DELETE.KV_devices.*", "$JS.FC.KV_devices.>"
+		"$JS.API.DIRECT.GET.KV_devices.$KV.devices.>", "$KV.devices.>"
+	] }
+	subscribe: { allow: ["auth.v1.policy.decide policy", "auth.v1.policy.explain policy", "_AUTH_INBOX.policy.>", "$SRV.>"] }
+	allow_responses: true`
+
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, ns: natstest.Run(t, fmt.Sprintf("jetstream: {store_dir: %q}", t.TempDir()))}
+	b := &bench{t: t, ns: natstest.Run(t, fmt.Sprintf(`
+		jetstream: {store_dir: %q}
+		authorization: {users: [{user: test, password: test}, {user: policy, password: policy, permissions: {%s}}]}`, t.TempDir(), leastPermissions))}
 	core, logs := observer.New(zapcore.InfoLevel)
 	b.log, b.logs = zap.New(core), logs
 	var err error
-	if b.nc, err = nats.Connect(b.ns.ClientURL()); err != nil {
+	if b.nc, err = nats.Connect(b.ns.ClientURL(), nats.UserInfo("test", "test")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.nc.Close)
@@ -86,13 +99,18 @@ func (b *bench) bucket(name string) jetstream.KeyValue {
 // start runs a replica until the returned function is called, which is also done at the end of the test.
 func (b *bench) start(cfg policy.Config) (stop func()) {
 	b.t.Helper()
-	cfg.NATS = natsx.Config{URLs: []string{b.ns.ClientURL()}}
+	cfg.NATS = natsx.Config{URLs: []string{b.ns.ClientURL()}, User: "policy", PasswordFile: b.file("password", "policy")}
 	cfg.SetDefaults()
 	s, err := policy.New(&cfg, policy.Deps{Log: b.log, Version: "1.0.0"})
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	b.t.Cleanup(func() {
+		for _, e := range b.logs.FilterMessageSnippet("refuses a subject").All() {
+			b.t.Errorf("%s %v", e.Message, e.ContextMap())
+		}
+	})
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
@@ -173,7 +191,7 @@ func TestPolicyInBucket(t *testing.T) {
 	b.want(who{"i", "s", "a"}, "", wire.PolicyNotLoaded) // no bucket yet
 
 	kv := b.bucket("policy")
-	operator := string(b.file("put.yaml", "nats: {urls: ['"+b.ns.ClientURL()+"']}\npolicy_kv: {bucket: policy}\n"))
+	operator := string(b.file("put.yaml", "nats: {urls: ['"+b.ns.ClientURL()+"'], user: test, password_file: "+string(b.file("password", "test"))+"}\npolicy_kv: {bucket: policy}\n"))
 	tests := string(b.file("tests.yaml", "tests:\n  - {name: t, token: {roles: [device], claims: {device_id: a}}, expect: {rule: one, publish: [state.a]}}\n"))
 	put := func(code int, args ...string) {
 		t.Helper()
