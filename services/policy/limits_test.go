@@ -30,7 +30,7 @@ func TestServerIgnoresLimitsOfCalloutJWTs(t *testing.T) {
 		}
 		user := jwt.NewUserClaims(request.UserNkey)
 		user.Audience = natstest.Devices
-		user.Limits.Subs, user.Limits.Payload, user.Limits.Data = 1, 16, 16
+		user.NatsLimits = jwt.NatsLimits{Subs: 1, Data: 16, Payload: 16}
 		user.Src = jwt.CIDRList{"192.0.2.0/24"} // not where this test is
 		response := jwt.NewAuthorizationResponseClaims(request.UserNkey)
 		response.Audience = request.Server.ID

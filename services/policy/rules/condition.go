@@ -44,7 +44,7 @@ type condition struct {
 	program cel.Program
 	text    string
 	parts   []string // what stands between the outermost &&
-	role    string   // a role without which it cannot hold, empty for none known
+	need    need     // without which it cannot hold
 	always  bool     // it is true
 	never   bool     // it is false
 	vars    []string // the variables that it asks for
@@ -87,8 +87,8 @@ func (c *condition) look(checked *cel.Ast) error {
 			return err
 		}
 		c.parts = append(c.parts, text)
-		if role, ok := requiredRole(part); ok {
-			c.role = role
+		if n := needOf(part); n.kind > c.need.kind {
+			c.need = n
 		}
 	}
 	c.always, c.never = c.text == "true", strings.TrimSpace(c.text) == "false"
@@ -121,17 +121,58 @@ func conjuncts(e ast.Expr) []ast.Expr {
 	return out
 }
 
-// requiredRole reads "name" in roles.
-func requiredRole(e ast.Expr) (string, bool) {
-	if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != operators.In {
+// need is one thing that a condition asks of a token.
+type need struct {
+	kind  needKind
+	claim string // for needClaim
+	value string
+}
+
+type needKind uint8
+
+// The further down, the fewer tokens have it.
+const (
+	needNothing needKind = iota
+	needIssuer           // issuer == "value"
+	needRole             // "value" in roles
+	needClaim            // claims.claim == "value"
+)
+
+// needOf reads one part of a condition.
+func needOf(e ast.Expr) need {
+	if e.Kind() != ast.CallKind || len(e.AsCall().Args()) != 2 {
+		return need{}
+	}
+	left, right := e.AsCall().Args()[0], e.AsCall().Args()[1]
+	switch e.AsCall().FunctionName() {
+	case operators.In:
+		if role, ok := textLiteral(left); ok && isIdent(right, "roles") {
+			return need{kind: needRole, value: role}
+		}
+	case operators.Equals:
+		if _, ok := textLiteral(left); ok {
+			left, right = right, left
+		}
+		value, ok := textLiteral(right)
+		switch {
+		case !ok:
+		case isIdent(left, "issuer"):
+			return need{kind: needIssuer, value: value}
+		case left.Kind() == ast.SelectKind && !left.AsSelect().IsTestOnly() && isIdent(left.AsSelect().Operand(), "claims"):
+			return need{kind: needClaim, claim: left.AsSelect().FieldName(), value: value}
+		}
+	}
+	return need{}
+}
+
+func isIdent(e ast.Expr, name string) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == name }
+
+func textLiteral(e ast.Expr) (string, bool) {
+	if e.Kind() != ast.LiteralKind {
 		return "", false
 	}
-	args := e.AsCall().Args()
-	if len(args) != 2 || args[0].Kind() != ast.LiteralKind || args[1].Kind() != ast.IdentKind || args[1].AsIdent() != "roles" {
-		return "", false
-	}
-	role, ok := args[0].AsLiteral().Value().(string)
-	return role, ok
+	text, ok := e.AsLiteral().Value().(string)
+	return text, ok
 }
 
 // holds evaluates the condition.

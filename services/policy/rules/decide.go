@@ -17,7 +17,7 @@ func (p *Policy) Decide(q *wire.DecideRequest, c Context) (*wire.Grant, *wire.Er
 	}
 	var grant *wire.Grant
 	fail = wire.Fail(wire.NoMatchingRule, "", nil)
-	p.index.candidates(q.Token.Roles, func(i int) bool {
+	p.index.candidates(f, func(i int) bool {
 		r := p.rules[i]
 		holds, err := r.condition.holds(f)
 		switch {

@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -262,6 +263,35 @@ func TestIndex(t *testing.T) {
 			}
 			if got != want {
 				t.Errorf("roles %v, n %d: rule %q, want %q", roles, n, got, want)
+			}
+		}
+	}
+}
+
+// TestIndexChangesNothing compares the decisions of rules that the index tells apart with those of the same rules behind a
+// condition that hides from it what they need.
+func TestIndexChangesNothing(t *testing.T) {
+	conditions := []string{
+		`claims.t == "a"`, `"r1" in roles && claims.u == "x"`, `issuer == "i1"`, `"b" == claims.t`, `has(claims.u) && claims.u == "y"`,
+		`"r2" in roles`, `claims.t == "c" && issuer == "i2"`, `claims.u == "z"`,
+	}
+	build := func(format string) *rules.Policy {
+		text := "rules:\n"
+		for i, c := range conditions {
+			text += fmt.Sprintf("  - {name: r%d, when: '"+format+"', publish: {allow: [x]}, subscribe: {}}\n", i, c)
+		}
+		return mustCompile(t, text)
+	}
+	indexed, hidden := build("%s"), build("!(!(%s))")
+	for _, claims := range []string{`{}`, `{"t":null}`, `{"t":7,"u":[]}`, `{"t":"a"}`, `{"t":"b","u":"x"}`, `{"t":"c","u":"y"}`, `{"t":"d","u":"z"}`, `{"t":"d","u":"w"}`, `{"u":"x"}`, `{"t":"z"}`, `{"t":{"a":1},"u":"z"}`} {
+		for _, roles := range [][]string{nil, {"r1"}, {"r2"}, {"r1", "r2"}, {"r3"}} {
+			for _, issuer := range []string{"i1", "i2", "i3"} {
+				q := ask(claims, func(q *wire.DecideRequest) { q.Token.Roles, q.Token.Issuer = roles, issuer })
+				a, af := indexed.Decide(q, rules.Context{})
+				b, bf := hidden.Decide(q, rules.Context{})
+				if code(af) != code(bf) || (a != nil && a.Rule != b.Rule) || (af != nil && !reflect.DeepEqual(af.Policy, bf.Policy)) {
+					t.Errorf("%s %v %s: %+v %v, without the index %+v %v", claims, roles, issuer, a, af, b, bf)
+				}
 			}
 		}
 	}
