@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -55,7 +56,7 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, deps: deps, subjects: subjects,
-		store:    &store{log: deps.Log, lastGood: cfg.LastGoodFile},
+		store:    newStore(deps.Log, cfg.LastGoodFile),
 		shadow:   newShadow(deps.Log),
 		refusals: refusals{counts: map[string]int64{}},
 	}
@@ -110,19 +111,49 @@ func (s *Service) Run(ctx context.Context) error {
 	if err := s.runBuckets(background, conn.Conn, &running); err != nil {
 		return err
 	}
-	server, err := natsx.Serve(conn, s.service(), s.deps.Log)
+	return s.serve(ctx, background, conn)
+}
+
+// serve registers the service, again whenever another policy is in force, because micro's metadata cannot change: both are
+// registered until the earlier one has answered what it took on, so no request is lost.
+func (s *Service) serve(ctx, background context.Context, conn *natsx.Conn) error {
+	server, err := s.register(conn)
 	if err != nil {
 		return err
 	}
 	s.deps.Log.Info("serving")
-	select {
-	case <-conn.Lost():
-		return ErrConnectionLost
-	case <-ctx.Done():
+	for {
+		select {
+		case <-conn.Lost():
+			return ErrConnectionLost
+		case <-ctx.Done():
+			return drain(background, server)
+		case <-s.store.changed:
+			next, err := s.register(conn)
+			if err != nil {
+				s.deps.Log.Warn("micro's metadata still names the policy before", zap.Error(err))
+				continue
+			}
+			if err := drain(background, server); err != nil {
+				s.deps.Log.Warn("the registration before did not end in time", zap.Error(err))
+			}
+			server = next
+		}
 	}
-	drain, cancel := context.WithTimeout(background, drainTime)
+}
+
+func (s *Service) register(conn *natsx.Conn) (*natsx.Server, error) {
+	select {
+	case <-s.store.changed: // this registration names it
+	default:
+	}
+	return natsx.Serve(conn, s.service(), s.deps.Log)
+}
+
+func drain(ctx context.Context, server *natsx.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
-	return server.Drain(drain)
+	return server.Drain(ctx)
 }
 
 // runBuckets watches what is in JetStream.
@@ -152,11 +183,15 @@ func (s *Service) service() natsx.Service {
 	if c := s.cfg.Registry; c != nil {
 		mode = string(c.Mode)
 	}
+	metadata := map[string]string{"policy": source, "registry": mode, "policy_hash": "", "policy_generation": "0"}
+	if p := s.store.current.Load(); p != nil {
+		metadata["policy_hash"], metadata["policy_generation"] = p.Hash(), strconv.FormatUint(p.generation, 10)
+	}
 	return natsx.Service{
 		Name:        wire.QueuePolicy,
 		Version:     s.deps.Version,
 		Description: "turns verified claims into a grant",
-		Metadata:    map[string]string{"policy": source, "registry": mode},
+		Metadata:    metadata,
 		Endpoints: []natsx.Endpoint{{
 			Name:        "decide",
 			Subject:     s.subjects.PolicyDecide(),

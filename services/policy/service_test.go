@@ -206,6 +206,10 @@ func TestPolicyInBucket(t *testing.T) {
 			g, fail := b.decide(who{"i", "s", "a"})
 			return fail == nil && g.Rule == rule && g.PolicyGeneration == generation
 		})
+		natstest.Eventually(t, "micro's metadata name it", func() bool {
+			m, err := b.nc.Request("$SRV.INFO.policy", nil, 10*time.Second)
+			return err == nil && strings.Contains(string(m.Data), fmt.Sprintf(`"policy_generation":"%d"`, generation))
+		})
 	}
 	one, two := string(b.file("one.yaml", rulesNamed("one"))), string(b.file("two.yaml", rulesNamed("two")))
 	put(0, "-revision", "0", one, tests)
@@ -377,5 +381,28 @@ func TestShadow(t *testing.T) {
 	}
 	if !strings.Contains(string(m.Data), `"would_gain":`) {
 		t.Errorf("%s", m.Data)
+	}
+}
+
+// TestNoRequestIsLostByAChange asks without pause while the rules change.
+func TestNoRequestIsLostByAChange(t *testing.T) {
+	b := newBench(t)
+	file := b.file("rules.yaml", rulesNamed("r0"))
+	b.start(policy.Config{PolicyFile: file})
+	for i := 1; i <= 3; i++ {
+		name := fmt.Sprintf("r%d", i)
+		if err := os.WriteFile(string(file)+".new", []byte(rulesNamed(name)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(string(file)+".new", string(file)); err != nil {
+			t.Fatal(err)
+		}
+		natstest.Eventually(t, name+" is in force", func() bool {
+			g, fail := b.decide(who{"i", "s", "a"})
+			if fail != nil {
+				t.Fatal(fail)
+			}
+			return g.Rule == name
+		})
 	}
 }

@@ -44,7 +44,7 @@ func TestSource(t *testing.T) {
 		}
 	}
 	write("rules.yaml", first)
-	s := &store{log: zap.NewNop()}
+	s := newStore(zap.NewNop(), "")
 	source := rulesFile(config.Path(file), s)
 	if err := source.first(); err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestSource(t *testing.T) {
 
 func TestSourceMustStartGood(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rules.yaml")
-	source := rulesFile(config.Path(file), &store{log: zap.NewNop()})
+	source := rulesFile(config.Path(file), newStore(zap.NewNop(), ""))
 	if err := source.first(); !os.IsNotExist(err) {
 		t.Errorf("missing file: %v", err)
 	}

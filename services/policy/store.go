@@ -22,7 +22,20 @@ type inForce struct {
 type store struct {
 	log      *zap.Logger
 	current  atomic.Pointer[inForce]
-	lastGood config.Path // where the text in force is kept, empty for nowhere
+	lastGood config.Path   // where the text in force is kept, empty for nowhere
+	changed  chan struct{} // holds one value after a change that nobody has taken notice of
+}
+
+func newStore(log *zap.Logger, lastGood config.Path) *store {
+	return &store{log: log, lastGood: lastGood, changed: make(chan struct{}, 1)}
+}
+
+func (s *store) set(p *inForce) {
+	s.current.Store(p)
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
 }
 
 // take puts text in force if it compiles; the policy in force stays otherwise.
@@ -31,7 +44,7 @@ func (s *store) take(name string, text []byte, generation uint64) error {
 	if err != nil {
 		return err
 	}
-	s.current.Store(&inForce{Policy: policy, generation: generation})
+	s.set(&inForce{Policy: policy, generation: generation})
 	for _, w := range warnings {
 		s.log.Warn("policy", zap.Stringer("problem", w))
 	}
@@ -58,7 +71,7 @@ func (s *store) takeLastGood() bool {
 		s.log.Error("last_good_file is broken", zap.Error(err))
 		return false
 	}
-	s.current.Store(&inForce{Policy: policy})
+	s.set(&inForce{Policy: policy})
 	s.log.Warn("the last good policy of an earlier run is in force", zap.String("policy_hash", policy.Hash()), zap.Int("rules", policy.Rules()))
 	return true
 }
