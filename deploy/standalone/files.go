@@ -43,9 +43,13 @@ func (s Setup) serverConfig(dir string, id topology.Identities) (string, error) 
 // nats is the part that all services share. Inside the process the connection is in memory and the URL is not used; with
 // it the same file serves a process of its own beside this one.
 func (s Setup) nats(service string) string {
-	return fmt.Sprintf("nats:\n  urls: [%s] # for a process of its own; in one process the connection is in memory\n  nkey_seed_file: %s/%s.nk\n",
-		strconv.Quote("nats://"+s.reach()), KeysDir, service)
+	return fmt.Sprintf("nats:\n  urls: [%s] # for a process of its own; in one process the connection is in memory\n  nkey_seed_file: %s/%s.nk\n"+
+		"# monitor: { listen: 127.0.0.1:%d } # /metrics for Prometheus, /healthz and /readyz\n",
+		strconv.Quote("nats://"+s.reach()), KeysDir, service, monitorPorts[service])
 }
+
+// monitorPorts are what a person is offered; one for each, because all three may listen in one process.
+var monitorPorts = map[string]int{"callout": 9141, "tokencheck": 9142, "policy": 9143}
 
 // reach is where this machine reaches Listen.
 func (s Setup) reach() string {

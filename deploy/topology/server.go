@@ -119,16 +119,19 @@ type ServicePermissions struct{ Callout, Tokencheck, Policy, Operator Grant }
 
 // Permissions returns them for a subject prefix.
 func Permissions(prefix string) ServicePermissions {
-	check, decide, explain := prefix+".v1.token.check", prefix+".v1.policy.decide", prefix+".v1.policy.explain"
+	check, decide, explain, ready := prefix+".v1.token.check", prefix+".v1.policy.decide", prefix+".v1.policy.explain", prefix+".v1.ready."
 	return ServicePermissions{
 		Callout: Grant{
-			Publish:   []string{check, decide, prefix + ".kick.*"},
-			Subscribe: []string{"$SYS.REQ.USER.AUTH callout", "_AUTH_INBOX.callout.>", "$SRV.>"},
+			Publish:   []string{check, decide, ready + "tokencheck", ready + "policy", prefix + ".kick.*"},
+			Subscribe: []string{"$SYS.REQ.USER.AUTH callout", ready + "callout", "_AUTH_INBOX.callout.>", "$SRV.>"},
 			Replies:   true,
 		},
-		Tokencheck: Grant{Subscribe: []string{check + " tokencheck", "$SRV.>"}, Replies: true},
-		Policy:     Grant{Subscribe: []string{decide + " policy", explain + " policy", "$SRV.>"}, Replies: true},
-		Operator:   Grant{Publish: []string{"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>", explain}, Subscribe: []string{"_INBOX.>"}},
+		Tokencheck: Grant{Subscribe: []string{check + " tokencheck", ready + "tokencheck", "$SRV.>"}, Replies: true},
+		Policy:     Grant{Subscribe: []string{decide + " policy", explain + " policy", ready + "policy", "$SRV.>"}, Replies: true},
+		Operator: Grant{
+			Publish:   []string{"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>", explain, ready + "*"},
+			Subscribe: []string{"_INBOX.>"},
+		},
 	}
 }
 

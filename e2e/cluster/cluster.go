@@ -205,7 +205,7 @@ func (c *Cluster) configuration(service string, replica int) string {
 	if c.options.Reach != nil {
 		urls = c.options.Reach(service, replica, urls)
 	}
-	text := fmt.Sprintf("log: { format: json, level: debug }\nnats:\n  urls: %s\n", list(urls))
+	text := fmt.Sprintf("log: { format: json, level: debug }\nmonitor: { listen: 127.0.0.1:0 }\nnats:\n  urls: %s\n", list(urls))
 	if c.Shape.Hardened {
 		text += fmt.Sprintf("  nkey_seed_file: %s\n", c.seedFile(service))
 	} else {

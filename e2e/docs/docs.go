@@ -28,6 +28,7 @@ func Pages(root string) ([]Page, error) {
 		{Path: "docs/configuration.md", Text: configuration},
 		{Path: "docs/logs.md", Text: logs},
 		{Path: "docs/codes.md", Text: Codes()},
+		{Path: "docs/metrics.md", Text: Metrics()},
 	}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"harmony.internal/authcallout/shared/config"
 	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/natsx"
 )
 
@@ -18,6 +19,8 @@ type Config struct {
 	NATS natsx.Config `yaml:"nats"`
 	// Log sets up logging.
 	Log logx.Config `yaml:"log"`
+	// Monitor is where metrics and health are.
+	Monitor monitor.Config `yaml:"monitor"`
 
 	// IssuerSeedFile is a file with the account seed (SA...) whose public key nats-server's auth_callout names as issuer.
 	// Required. Who holds it can admit anybody: mode 0600, and on no other host than the callouts'.
@@ -104,6 +107,7 @@ var accountName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 func (c *Config) Check(r *config.Report) {
 	c.NATS.Check("nats", r)
 	c.Log.Check("log", r)
+	c.Monitor.Check("monitor", r)
 	c.checkKeys(r)
 	c.checkAccounts(r)
 	c.checkTimes(r)
@@ -165,9 +169,11 @@ func (c *Config) checkSizes(r *config.Report) {
 }
 
 // hash names the configuration, so that replicas can be compared. Secrets are not in it: the configuration holds only the
-// names of their files.
+// names of their files. Where a replica logs and listens is its own affair.
 func (c *Config) hash() string {
-	text, err := json.Marshal(c)
+	common := *c
+	common.Log, common.Monitor = logx.Config{}, monitor.Config{}
+	text, err := json.Marshal(common)
 	if err != nil {
 		return "unknown"
 	}

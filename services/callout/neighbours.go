@@ -24,6 +24,7 @@ type remote struct {
 // newRemote returns the neighbours below one prefix.
 func newRemote(c *natsx.Conn, subjects wire.Subjects) (*remote, error) {
 	tokencheck, err := natsx.NewCaller(c, natsx.CallerOptions{
+		Neighbour:     wire.QueueTokencheck,
 		Unavailable:   wire.TokencheckUnavailable,
 		MaxReplyBytes: wire.MaxDecideRequestBytes,
 	})
@@ -31,6 +32,7 @@ func newRemote(c *natsx.Conn, subjects wire.Subjects) (*remote, error) {
 		return nil, err
 	}
 	policy, err := natsx.NewCaller(c, natsx.CallerOptions{
+		Neighbour:     wire.QueuePolicy,
 		Unavailable:   wire.PolicyUnavailable,
 		MaxReplyBytes: wire.MaxGrantBytes,
 	})

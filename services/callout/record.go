@@ -1,6 +1,7 @@
 package callout
 
 import (
+	"maps"
 	"sync"
 	"time"
 	"unicode"
@@ -44,20 +45,21 @@ func (d *decision) stepDone(into *time.Duration) {
 
 // recorder writes decision records and counts them. Safe for concurrent use.
 type recorder struct {
-	log *zap.Logger
+	log    *zap.Logger
+	timing *timing
 
-	mu       sync.Mutex // guards the maps, held for one increment or one copy
-	outcomes map[string]int64
-	reasons  map[string]int64
+	mu    sync.Mutex // guards ended, held for one increment or one copy
+	ended map[ending]int64
 }
 
 func newRecorder(log *zap.Logger) *recorder {
-	return &recorder{log: log, outcomes: map[string]int64{}, reasons: map[string]int64{}}
+	return &recorder{log: log, timing: newTiming(), ended: map[ending]int64{}}
 }
 
 // write counts d and logs it: what the system did at info, what it could not do at warn.
 func (r *recorder) write(d *decision) {
 	r.count(d)
+	r.timing.observe(d, time.Since(d.start))
 	switch d.outcome {
 	case outcomeAdmitted, outcomeDenied:
 		r.log.Info("decision", d.fields()...)
@@ -67,27 +69,32 @@ func (r *recorder) write(d *decision) {
 }
 
 func (r *recorder) count(d *decision) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.outcomes[d.outcome]++
+	e := ending{outcome: d.outcome}
 	if d.fail != nil {
-		r.reasons[d.fail.Code.String()]++
+		e.code = d.fail.Code
 	}
-}
-
-// counts returns copies of both counters.
-func (r *recorder) counts() (outcomes, reasons map[string]int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return copyOf(r.outcomes), copyOf(r.reasons)
+	r.ended[e]++
 }
 
-func copyOf(m map[string]int64) map[string]int64 {
-	out := make(map[string]int64, len(m))
-	for k, v := range m {
-		out[k] = v
+// endings returns a copy of what was counted.
+func (r *recorder) endings() map[ending]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.ended)
+}
+
+// counts sums up by outcome and by reason.
+func (r *recorder) counts() (outcomes, reasons map[string]int64) {
+	outcomes, reasons = map[string]int64{}, map[string]int64{}
+	for e, n := range r.endings() {
+		outcomes[e.outcome] += n
+		if e.code != 0 {
+			reasons[e.code.String()] += n
+		}
 	}
-	return out
+	return outcomes, reasons
 }
 
 // fields is the record. It holds no token: of the request only the description of the connection, of the token only what

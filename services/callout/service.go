@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nkeys"
 	"go.uber.org/zap"
 
+	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/natsx"
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -92,6 +93,15 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
+	watch, err := s.newMonitor(conn)
+	if err != nil {
+		return err
+	}
+	stop, err := watch.Start(s.cfg.Monitor.Listen)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	switch err := conn.WaitConnected(ctx); {
 	case ctx.Err() != nil:
 		return nil
@@ -105,7 +115,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.serve(ctx, conn, handler)
+	return s.serve(ctx, conn, handler, watch)
 }
 
 // startHangups subscribes to the answers of servers that were asked to close a connection, and looks at the right to ask
@@ -143,7 +153,7 @@ func (s *Service) budget() budget {
 }
 
 // serve registers the service and keeps it until ctx ends or the connection is lost.
-func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler) error {
+func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler, watch *monitor.Monitor) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -158,7 +168,7 @@ func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler) error
 		Version:     s.deps.Version,
 		Description: "answers nats-server's authorization requests",
 		Metadata:    s.metadata(),
-		Endpoints:   []natsx.Endpoint{s.endpoint(h, giveUps)},
+		Endpoints:   []natsx.Endpoint{s.endpoint(h, giveUps), natsx.ReadyEndpoint(s.subjects, wire.QueueCallout, watch)},
 		Stats:       func(string) any { return s.stats() },
 	}, s.deps.Log)
 	if err != nil {
@@ -171,6 +181,7 @@ func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler) error
 		return ErrConnectionLost
 	case <-ctx.Done():
 	}
+	watch.Drain()
 	drain, cancel := context.WithTimeout(background, s.budget().ceiling()+time.Second)
 	defer cancel()
 	return server.Drain(drain)

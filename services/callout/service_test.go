@@ -205,7 +205,7 @@ func TestMetadataAndStats(t *testing.T) {
 	if err := json.Unmarshal(m.Data, &stats); err != nil {
 		t.Fatal(err)
 	}
-	if len(stats.Endpoints) != 1 || stats.Endpoints[0].Data.Service.Outcomes[outcomeAdmitted] != 1 {
+	if len(stats.Endpoints) != 2 || stats.Endpoints[0].Data.Service.Outcomes[outcomeAdmitted] != 1 {
 		t.Errorf("stats are %s", m.Data)
 	}
 }

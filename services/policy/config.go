@@ -1,6 +1,9 @@
 package policy
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"os"
 	"regexp"
 
@@ -8,6 +11,7 @@ import (
 	"harmony.internal/authcallout/services/policy/rules"
 	"harmony.internal/authcallout/shared/config"
 	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/natsx"
 )
 
@@ -17,6 +21,8 @@ type Config struct {
 	NATS natsx.Config `yaml:"nats"`
 	// Log sets up logging.
 	Log logx.Config `yaml:"log"`
+	// Monitor is where metrics and health are.
+	Monitor monitor.Config `yaml:"monitor"`
 	// PolicyFile is the rules file. It is watched: a good edit is in force within a second, a broken one is logged and
 	// the last good one stays. It or policy_kv is required.
 	PolicyFile config.Path `yaml:"policy_file"`
@@ -67,6 +73,7 @@ func (c *Config) SetDefaults() {
 func (c *Config) Check(r *config.Report) {
 	c.NATS.Check("nats", r)
 	c.Log.Check("log", r)
+	c.Monitor.Check("monitor", r)
 	if c.MaxInFlight < 1 || c.MaxInFlight > 1<<20 {
 		r.Errorf("max_in_flight", "must lie between 1 and %d", 1<<20)
 	}
@@ -123,6 +130,19 @@ func (c *Config) checkFile(r *config.Report) {
 		}
 	}
 	r.Errorf("policy_file", "%v", err)
+}
+
+// hash names the configuration, so that replicas can be compared. Secrets are not in it: the configuration holds only the
+// names of their files. Where a replica logs and listens is its own affair.
+func (c *Config) hash() string {
+	common := *c
+	common.Log, common.Monitor = logx.Config{}, monitor.Config{}
+	text, err := json.Marshal(common)
+	if err != nil {
+		return "unknown"
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
 }
 
 func readRules(file config.Path) (config.Problems, error) {

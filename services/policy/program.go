@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/run"
 )
 
@@ -16,6 +17,7 @@ func Program() run.Program[*Config] {
 		Description: "turns verified claims into a grant",
 		NewConfig:   func() *Config { return &Config{} },
 		Log:         func(c *Config) logx.Config { return c.Log },
+		Monitor:     func(c *Config) monitor.Config { return c.Monitor },
 		Serve: func(ctx context.Context, c *Config, log *zap.Logger) error {
 			s, err := New(c, Deps{Log: log, Version: run.Version})
 			if err != nil {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"harmony.internal/authcallout/services/policy/registry"
+	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/natsx"
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -43,6 +44,7 @@ type Service struct {
 	registry *registry.Registry // nil for none
 	files    []*watched
 	refusals refusals
+	watch    *monitor.Monitor // made by Run
 }
 
 // New returns a Service of a configuration that passed Check. It reads the files and does not connect yet.
@@ -111,6 +113,14 @@ func (s *Service) Run(ctx context.Context) error {
 	if err := s.runBuckets(background, conn.Conn, &running); err != nil {
 		return err
 	}
+	if s.watch, err = s.newMonitor(conn); err != nil {
+		return err
+	}
+	stopWatch, err := s.watch.Start(s.cfg.Monitor.Listen)
+	if err != nil {
+		return err
+	}
+	defer stopWatch()
 	return s.serve(ctx, background, conn)
 }
 
@@ -127,6 +137,7 @@ func (s *Service) serve(ctx, background context.Context, conn *natsx.Conn) error
 		case <-conn.Lost():
 			return ErrConnectionLost
 		case <-ctx.Done():
+			s.watch.Drain()
 			return drain(background, server)
 		case <-s.store.changed:
 			next, err := s.register(conn)
@@ -183,7 +194,7 @@ func (s *Service) service() natsx.Service {
 	if c := s.cfg.Registry; c != nil {
 		mode = string(c.Mode)
 	}
-	metadata := map[string]string{"policy": source, "registry": mode, "policy_hash": "", "policy_generation": "0"}
+	metadata := map[string]string{"config": s.cfg.hash(), "policy": source, "registry": mode, "policy_hash": "", "policy_generation": "0"}
 	if p := s.store.current.Load(); p != nil {
 		metadata["policy_hash"], metadata["policy_generation"] = p.Hash(), strconv.FormatUint(p.generation, 10)
 	}
@@ -204,7 +215,7 @@ func (s *Service) service() natsx.Service {
 			Queue:       wire.QueuePolicy,
 			MaxInFlight: maxExplaining,
 			Handle:      s.explain,
-		}},
+		}, natsx.ReadyEndpoint(s.subjects, wire.QueuePolicy, s.watch)},
 		Stats: func(string) any { return s.stats() },
 	}
 }

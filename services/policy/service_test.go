@@ -57,7 +57,7 @@ const leastPermissions = `
 		"$JS.API.STREAM.INFO.KV_devices", "$JS.API.CONSUMER.CREATE.KV_devices.*.$KV.devices.>", "$JS.API.CONSUMER.DELETE.KV_devices.*", "$JS.FC.KV_devices.>"
 		"$JS.API.DIRECT.GET.KV_devices.$KV.devices.>", "$KV.devices.>"
 	] }
-	subscribe: { allow: ["auth.v1.policy.decide policy", "auth.v1.policy.explain policy", "_AUTH_INBOX.policy.>", "$SRV.>"] }
+	subscribe: { allow: ["auth.v1.policy.decide policy", "auth.v1.policy.explain policy", "auth.v1.ready.policy", "_AUTH_INBOX.policy.>", "$SRV.>"] }
 	allow_responses: true`
 
 func newBench(t *testing.T) *bench {

@@ -23,6 +23,7 @@ type store struct {
 	log      *zap.Logger
 	current  atomic.Pointer[inForce]
 	lastGood config.Path   // where the text in force is kept, empty for nowhere
+	refused  atomic.Int64  // texts that were not taken over
 	changed  chan struct{} // holds one value after a change that nobody has taken notice of
 }
 
@@ -42,6 +43,7 @@ func (s *store) set(p *inForce) {
 func (s *store) take(name string, text []byte, generation uint64) error {
 	policy, warnings, err := rules.Compile(name, text)
 	if err != nil {
+		s.refused.Add(1)
 		return err
 	}
 	s.set(&inForce{Policy: policy, generation: generation})

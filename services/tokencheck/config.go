@@ -12,6 +12,7 @@ import (
 
 	"harmony.internal/authcallout/shared/config"
 	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/natsx"
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -22,6 +23,8 @@ type Config struct {
 	NATS natsx.Config `yaml:"nats"`
 	// Log sets up logging.
 	Log logx.Config `yaml:"log"`
+	// Monitor is where metrics and health are.
+	Monitor monitor.Config `yaml:"monitor"`
 	// MaxInFlight is how many tokens are judged at once. Default 4096.
 	MaxInFlight int `yaml:"max_in_flight"`
 	// Issuers are the providers whose tokens are accepted, at least one. Nothing is shared between two of them.
@@ -124,6 +127,7 @@ func (c *IssuerConfig) setDefaults() {
 func (c *Config) Check(r *config.Report) {
 	c.NATS.Check("nats", r)
 	c.Log.Check("log", r)
+	c.Monitor.Check("monitor", r)
 	if c.MaxInFlight < 1 || c.MaxInFlight > 1<<20 {
 		r.Errorf("max_in_flight", "must lie between 1 and %d", 1<<20)
 	}

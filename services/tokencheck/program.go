@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/run"
 )
 
@@ -19,6 +20,7 @@ func Program() run.Program[*Config] {
 		Description: "validates the access tokens of OpenID Connect issuers",
 		NewConfig:   func() *Config { return &Config{} },
 		Log:         func(c *Config) logx.Config { return c.Log },
+		Monitor:     func(c *Config) monitor.Config { return c.Monitor },
 		Probe:       probe,
 		Serve: func(ctx context.Context, c *Config, log *zap.Logger) error {
 			s, err := New(c, Deps{Log: log, Version: run.Version})

@@ -77,6 +77,15 @@ func (s *Service) Run(ctx context.Context) error {
 	for _, iss := range s.verifier.issuers {
 		running.Go(func() { iss.keys.run(background) })
 	}
+	watch, err := s.newMonitor(conn)
+	if err != nil {
+		return err
+	}
+	stopWatch, err := watch.Start(s.cfg.Monitor.Listen)
+	if err != nil {
+		return err
+	}
+	defer stopWatch()
 	server, err := natsx.Serve(conn, natsx.Service{
 		Name:        wire.QueueTokencheck,
 		Version:     s.deps.Version,
@@ -88,7 +97,7 @@ func (s *Service) Run(ctx context.Context) error {
 			Queue:       wire.QueueTokencheck,
 			MaxInFlight: s.cfg.MaxInFlight,
 			Handle:      s.check,
-		}},
+		}, natsx.ReadyEndpoint(s.subjects, wire.QueueTokencheck, watch)},
 		Stats: func(string) any { return s.stats() },
 	}, s.deps.Log)
 	if err != nil {
@@ -100,6 +109,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return ErrConnectionLost
 	case <-ctx.Done():
 	}
+	watch.Drain()
 	drain, cancel := context.WithTimeout(background, drainTime)
 	defer cancel()
 	return server.Drain(drain)

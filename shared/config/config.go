@@ -41,15 +41,31 @@ func Parse(file string, data []byte, cfg Checker) (warnings Problems, err error)
 	if len(data) > MaxFileBytes {
 		return nil, Problems{{File: file, Message: fmt.Sprintf("larger than %d bytes", MaxFileBytes)}}
 	}
-	r := &Report{file: file, places: map[string]place{}}
-	decode(data, reflect.ValueOf(cfg).Elem(), r)
-	broken := r.keys()
-	cfg.SetDefaults()
-	resolvePaths(reflect.ValueOf(cfg), filepath.Dir(file))
-	check := &Report{file: file, places: r.places, broken: broken}
+	r := read(file, data, cfg)
+	check := &Report{file: file, places: r.places, broken: r.keys()}
 	cfg.Check(check)
 	r.problems = append(r.problems, check.problems...)
 	return r.split()
+}
+
+// Peek reads file into cfg and sets defaults, without Check: for a look at the file of a process that runs, whose keys
+// and rules may have changed since. The error is Problems unless the file cannot be read at all.
+func Peek(file string, cfg Checker) error {
+	data, err := readBounded(file, MaxFileBytes)
+	if err != nil {
+		return err
+	}
+	_, err = read(file, data, cfg).split()
+	return err
+}
+
+// read decodes and sets defaults.
+func read(file string, data []byte, cfg Checker) *Report {
+	r := &Report{file: file, places: map[string]place{}}
+	decode(data, reflect.ValueOf(cfg).Elem(), r)
+	cfg.SetDefaults()
+	resolvePaths(reflect.ValueOf(cfg), filepath.Dir(file))
+	return r
 }
 
 func readBounded(file string, limit int64) ([]byte, error) {

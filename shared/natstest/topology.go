@@ -156,16 +156,16 @@ authorization { auth_callout { issuer: %s, %s account: AUTH, auth_users: [platfo
 // replies denies everything: allow_responses is exempt from it, and an empty list would mean everything.
 const (
 	CalloutPermissions = `{
-        publish: { allow: ["auth.v1.token.check", "auth.v1.policy.decide", "auth.kick.*"] }
-        subscribe: { allow: ["$SYS.REQ.USER.AUTH callout", "_AUTH_INBOX.callout.>", "$SRV.>"] }
+        publish: { allow: ["auth.v1.token.check", "auth.v1.policy.decide", "auth.v1.ready.tokencheck", "auth.v1.ready.policy", "auth.kick.*"] }
+        subscribe: { allow: ["$SYS.REQ.USER.AUTH callout", "auth.v1.ready.callout", "_AUTH_INBOX.callout.>", "$SRV.>"] }
         allow_responses: true }`
 	TokencheckPermissions = `{
         publish: { deny: [">"] }
-        subscribe: { allow: ["auth.v1.token.check tokencheck", "$SRV.>"] }
+        subscribe: { allow: ["auth.v1.token.check tokencheck", "auth.v1.ready.tokencheck", "$SRV.>"] }
         allow_responses: true }`
 	PolicyPermissions = `{
         publish: { deny: [">"] }
-        subscribe: { allow: ["auth.v1.policy.decide policy", "auth.v1.policy.explain policy", "$SRV.>"] }
+        subscribe: { allow: ["auth.v1.policy.decide policy", "auth.v1.policy.explain policy", "auth.v1.ready.policy", "$SRV.>"] }
         allow_responses: true }`
 )
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,10 +34,14 @@ type Caller struct {
 	options CallerOptions
 	inbox   *inbox
 	retries retryBudget
+	// calls counts requests, again further attempts.
+	calls, again atomic.Uint64
 }
 
 // CallerOptions tune one neighbour.
 type CallerOptions struct {
+	// Neighbour is the name of the service that is called, for the metrics; empty: they leave this Caller out.
+	Neighbour string
 	// Unavailable is the code for "nobody answered", for example wire.TokencheckUnavailable.
 	Unavailable wire.Code
 	// SecondAttempt is the share of the remaining budget after which the request is sent once more, to whichever replica
@@ -55,7 +60,11 @@ func NewCaller(c *Conn, o CallerOptions) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Caller{conn: c, options: o, inbox: in, retries: retryBudget{stock: retryStock}}, nil
+	caller := &Caller{conn: c, options: o, inbox: in, retries: retryBudget{stock: retryStock}}
+	if o.Neighbour != "" {
+		c.meter.calls(caller)
+	}
+	return caller, nil
 }
 
 // Call sends data to subject and returns the success reply. ctx must have a deadline; what is left of it, less a small
@@ -74,6 +83,7 @@ func (c *Caller) Call(ctx context.Context, subject, id string, data []byte) ([]b
 	p := c.inbox.open()
 	defer c.inbox.close(p)
 	c.retries.called()
+	c.calls.Add(1)
 	k := &call{caller: c, pending: p, subject: subject, id: id, data: data, deadline: deadline, pause: firstPause}
 	return k.run(ctx)
 }
@@ -165,6 +175,7 @@ func (k *call) sendAgain(now time.Time) *wire.Error {
 		}
 	}
 	k.freeRetry = false
+	k.caller.again.Add(1)
 	return k.send(now)
 }
 

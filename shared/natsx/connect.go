@@ -39,6 +39,7 @@ type Conn struct {
 	lost     chan struct{}
 	closing  chan struct{}
 	closeNow sync.Once
+	meter    meter
 }
 
 // Connect returns at once; the connection may come up later. extra is for in-process connections. It fails when a file

@@ -18,6 +18,7 @@ import (
 
 // endpoint runs the handlers of one Endpoint. micro calls it for one request after the other; it only hands over.
 type endpoint struct {
+	name         string
 	conn         *Conn
 	log          *zap.Logger
 	budget       func(*Request) time.Duration
@@ -39,7 +40,7 @@ type endpoint struct {
 }
 
 func newEndpoint(c *Conn, config *Endpoint, log *zap.Logger) *endpoint {
-	e := &endpoint{conn: c, log: log, budget: config.Budget, do: config.Handle, giveUp: config.GiveUp}
+	e := &endpoint{name: config.Name, conn: c, log: log, budget: config.Budget, do: config.Handle, giveUp: config.GiveUp}
 	if e.budget == nil {
 		e.budget = headerBudget
 	}

@@ -70,7 +70,7 @@ func serve(t *testing.T, c *natsx.Conn, e natsx.Endpoint) *natsx.Server {
 
 func caller(t *testing.T, c *natsx.Conn) *natsx.Caller {
 	t.Helper()
-	caller, err := natsx.NewCaller(c, natsx.CallerOptions{Unavailable: wire.TokencheckUnavailable, MaxReplyBytes: 1 << 10})
+	caller, err := natsx.NewCaller(c, natsx.CallerOptions{Neighbour: "tokencheck", Unavailable: wire.TokencheckUnavailable, MaxReplyBytes: 1 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,8 @@ import (
 type Endpoint struct {
 	Name    string
 	Subject string
-	Queue   string
+	// Queue is the queue group; empty: every replica gets every request.
+	Queue string
 	// MaxInFlight bounds how many handlers run at once; how many really do follows what they experience. MaxWaiting
 	// bounds how many requests wait for one; beyond it, and when its budget ends while it waits, a request is given up,
 	// newest first served (DESIGN P4). 0 means DefaultMaxInFlight and DefaultMaxWaiting.
@@ -81,7 +82,7 @@ func Serve(c *Conn, s Service, log *zap.Logger) (*Server, error) {
 		Metadata:    s.Metadata,
 		StatsHandler: func(e *micro.Endpoint) any {
 			own := Statistics{Load: srv.endpoints[e.Name].load()}
-			if s.Stats != nil {
+			if s.Stats != nil && e.Name != endpointReady {
 				own.Service = s.Stats(e.Name)
 			}
 			return own
@@ -91,10 +92,17 @@ func Serve(c *Conn, s Service, log *zap.Logger) (*Server, error) {
 		return nil, fmt.Errorf("micro service %s: %w", s.Name, err)
 	}
 	for _, e := range s.Endpoints {
-		if err := srv.micro.AddEndpoint(e.Name, srv.endpoints[e.Name], micro.WithEndpointSubject(e.Subject),
-			micro.WithEndpointQueueGroup(e.Queue), micro.WithEndpointPendingLimits(pendingMessages, pendingBytes)); err != nil {
+		queue := micro.WithEndpointQueueGroup(e.Queue)
+		if e.Queue == "" {
+			queue = micro.WithEndpointQueueGroupDisabled()
+		}
+		if err := srv.micro.AddEndpoint(e.Name, srv.endpoints[e.Name], micro.WithEndpointSubject(e.Subject), queue,
+			micro.WithEndpointPendingLimits(pendingMessages, pendingBytes)); err != nil {
 			return nil, errors.Join(fmt.Errorf("endpoint %s on %s: %w", e.Name, e.Subject, err), srv.micro.Stop())
 		}
+	}
+	for _, e := range srv.endpoints {
+		c.meter.serves(e)
 	}
 	if c.IsConnected() {
 		if err := c.FlushTimeout(flushTimeout); err != nil {
@@ -119,6 +127,7 @@ func (s *Server) Drain(ctx context.Context) error {
 		if err := e.wait(ctx); err != nil {
 			return err
 		}
+		s.conn.meter.drained(e)
 	}
 	if !s.conn.IsConnected() {
 		return nil

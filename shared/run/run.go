@@ -17,6 +17,7 @@ import (
 
 	"harmony.internal/authcallout/shared/config"
 	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/monitor"
 )
 
 // Version is stamped by the build: -ldflags "-X harmony.internal/authcallout/shared/run.Version=1.2.3". It is a bare
@@ -40,6 +41,8 @@ type Program[C config.Checker] struct {
 	NewConfig   func() C
 	// Log returns the logging part of the configuration.
 	Log func(C) logx.Config
+	// Monitor returns the monitor part of the configuration, which the subcommand healthcheck asks by.
+	Monitor func(C) monitor.Config
 	// Probe looks at the world that the configuration names, for -check-config, and reports what would not work.
 	// Optional.
 	Probe func(ctx context.Context, cfg C) error
@@ -57,10 +60,13 @@ func Main[C config.Checker](p Program[C]) {
 
 // Run is Main without the process: it returns the exit code when ctx ended and the work is drained.
 func (p Program[C]) Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == healthcheck {
+		return p.healthcheck(ctx, args[1:], stdout, stderr)
+	}
 	flags := flag.NewFlagSet(p.Name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		_, _ = fmt.Fprintf(stderr, "%s %s\n\nusage: %s -config FILE [-check-config]\n\n", p.Name, p.Description, p.Name)
+		_, _ = fmt.Fprintf(stderr, "%s %s\n\nusage: %[1]s -config FILE [-check-config]\n       %[1]s healthcheck -config FILE [-live]\n\n", p.Name, p.Description)
 		flags.PrintDefaults()
 	}
 	file := flags.String("config", "", "the configuration `FILE`, YAML")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"harmony.internal/authcallout/shared/config"
 	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/run"
 )
 
@@ -29,6 +31,56 @@ func (s *sample) Check(r *config.Report) {
 	}
 	if s.Old {
 		r.Warnf("old", "is deprecated")
+	}
+}
+
+func TestHealthcheck(t *testing.T) {
+	m, err := monitor.New(monitor.About{Service: "sample"}, zap.NewNop(), []monitor.Check{
+		{Name: "keys", Do: func(context.Context) error { return errors.New("none yet") }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(m.Handler())
+	defer srv.Close()
+	listen := strings.TrimPrefix(srv.URL, "http://")
+	file := filepath.Join(t.TempDir(), "sample.yaml")
+	if err := os.WriteFile(file, []byte("nam: what the process that runs was not started with\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good := filepath.Join(t.TempDir(), "sample.yaml")
+	if err := os.WriteFile(good, []byte("name: \"\" # Check refuses this, and is not asked\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		args   []string
+		listen string
+		code   int
+		out    string
+	}{
+		{"help", []string{"-help"}, listen, run.ExitOK, "-live"},
+		{"no file", nil, listen, run.ExitUsage, "usage: sample healthcheck -config FILE"},
+		{"not ready", []string{"-config", good}, listen, run.ExitFailure, "sample: not ready: keys: none yet"},
+		{"live", []string{"-config", good, "-live"}, listen, run.ExitOK, "sample: healthy"},
+		{"nothing listens", []string{"-config", good}, "127.0.0.1:1", run.ExitFailure, "refused"},
+		{"nothing to ask", []string{"-config", good}, "", run.ExitUsage, "monitor.listen is not set"},
+		{"unreadable", []string{"-config", file}, listen, run.ExitUsage, "did you mean name?"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := run.Program[*sample]{
+				Name:      "sample",
+				NewConfig: func() *sample { return &sample{} },
+				Monitor:   func(*sample) monitor.Config { return monitor.Config{Listen: tt.listen} },
+			}
+			var out bytes.Buffer
+			if code := p.Run(t.Context(), append([]string{"healthcheck"}, tt.args...), &out, &out); code != tt.code {
+				t.Errorf("exit %d, want %d", code, tt.code)
+			}
+			if !strings.Contains(out.String(), tt.out) {
+				t.Errorf("%q, want %q", out.String(), tt.out)
+			}
+		})
 	}
 }
 

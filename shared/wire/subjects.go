@@ -76,6 +76,10 @@ func (s Subjects) PolicyDecide() string { return s.prefix + ".v1.policy.decide" 
 // PolicyExplain is where policy says how it decides a DecideRequest; for operators, with a permission of its own.
 func (s Subjects) PolicyExplain() string { return s.prefix + ".v1.policy.explain" }
 
+// Ready is where every replica of a service answers whether it could do its work: no queue group, no body, and a
+// monitor.Readiness as answer.
+func (s Subjects) Ready(service string) string { return s.prefix + ".v1.ready." + service }
+
 // Kick is the system account's service that closes one connection of the named server, as it is imported into the
 // callout's account: Kick{serverID} -> $SYS.REQ.SERVER.<serverID>.KICK.
 func (s Subjects) Kick(serverID string) string { return s.prefix + ".kick." + serverID }

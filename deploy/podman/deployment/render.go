@@ -231,7 +231,7 @@ const natsSection = `nats:
 log: { format: json }
 `
 
-const rendered = "# Rendered from deployment.yaml by `make up`, which overwrites it.\n"
+const rendered = "# Rendered from deployment.yaml by `make up`, which overwrites it.\nmonitor: { listen: \"0.0.0.0:9141\" } # on the containers' network alone\n"
 
 var serviceConfigs = []*template.Template{
 	parse("callout.yaml", rendered+fmt.Sprintf(natsSection, callout)+`

@@ -1,0 +1,55 @@
+package tokencheck
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"harmony.internal/authcallout/shared/monitor"
+)
+
+var (
+	labelIssuer = monitor.Label{Name: "issuer", Values: "the issuers of tokencheck.yaml"}
+
+	metricRefusals = monitor.NewMetric(monitor.Counter, "authcallout_refusals_total",
+		"Requests that this service refused or could not answer, by reason.",
+		monitor.Label{Name: "reason", Values: "the names in docs/codes.md"})
+	metricKeySet = monitor.NewMetric(monitor.Gauge, "authcallout_keyset_info",
+		"Always 1; its label names the usable keys. Replicas that differ in it have different keys.",
+		labelIssuer, monitor.Label{Name: "key_set", Values: "the hash in force"})
+	metricKeySetAge = monitor.NewMetric(monitor.Gauge, "authcallout_keyset_age_seconds",
+		"How long ago an issuer's keys were last confirmed, in seconds; absent before the first time.", labelIssuer)
+	metricKeySetLimit = monitor.NewMetric(monitor.Gauge, "authcallout_keyset_stale_limit_seconds",
+		"The age in seconds beyond which an issuer's keys no longer serve.", labelIssuer)
+	metricKeys = monitor.NewMetric(monitor.Gauge, "authcallout_keyset_keys", "An issuer's keys, usable or not.",
+		labelIssuer, monitor.Label{Name: "usable", Values: "yes, no"})
+	metricFetches = monitor.NewMetric(monitor.Counter, "authcallout_keyset_fetches_total", "Attempts to fetch an issuer's keys.",
+		labelIssuer, monitor.Label{Name: "result", Values: "good, failed"})
+	metricForced = monitor.NewMetric(monitor.Counter, "authcallout_keyset_forced_total",
+		"Logins whose token named a key that was not there: they caused a fetch (asked), waited for one under way (joined), or would have caused more than is permitted (suppressed).",
+		labelIssuer, monitor.Label{Name: "result", Values: "asked, joined, suppressed"})
+)
+
+// Metrics are the families of tokencheck besides those of every process and of its connection.
+func Metrics() []*monitor.Metric {
+	return []*monitor.Metric{metricRefusals, metricKeySet, metricKeySetAge, metricKeySetLimit, metricKeys, metricFetches, metricForced}
+}
+
+func (s *Service) collect(out chan<- prometheus.Metric) {
+	for reason, n := range s.refusals.copy() {
+		out <- metricRefusals.Value(float64(n), reason)
+	}
+	for name, i := range s.verifier.issuers {
+		st := i.stats()
+		out <- metricKeySetLimit.Value(i.StaleLimit.Seconds(), name)
+		out <- metricFetches.Value(float64(st.Fetched), name, "good")
+		out <- metricFetches.Value(float64(st.Failed), name, "failed")
+		out <- metricForced.Value(float64(st.Forced), name, "asked")
+		out <- metricForced.Value(float64(st.Joined), name, "joined")
+		out <- metricForced.Value(float64(st.Suppressed), name, "suppressed")
+		if st.KeySet != "" {
+			out <- metricKeySet.Value(1, name, st.KeySet)
+			out <- metricKeySetAge.Value(float64(st.AgeSeconds), name)
+			out <- metricKeys.Value(float64(len(st.Keys)), name, "yes")
+			out <- metricKeys.Value(float64(st.KeysSkipped), name, "no")
+		}
+	}
+}
