@@ -122,16 +122,34 @@ func Permissions(prefix string) ServicePermissions {
 	check, decide, explain, ready := prefix+".v1.token.check", prefix+".v1.policy.decide", prefix+".v1.policy.explain", prefix+".v1.ready."
 	return ServicePermissions{
 		Callout: Grant{
-			Publish:   []string{check, decide, ready + "tokencheck", ready + "policy", prefix + ".kick.*"},
-			Subscribe: []string{"$SYS.REQ.USER.AUTH callout", ready + "callout", "_AUTH_INBOX.callout.>", "$SRV.>"},
-			Replies:   true,
+			Publish: []string{check, decide, ready + "tokencheck", ready + "policy", prefix + ".v1.decision.*", prefix + ".kick.*"},
+			Subscribe: []string{
+				"$SYS.REQ.USER.AUTH callout", "$SYS.ACCOUNT.CLIENT.AUTH.ERR callout", ready + "callout", prefix + ".v1.decision.*",
+				"_AUTH_INBOX.callout.>", "$SRV.>",
+			},
+			Replies: true,
 		},
 		Tokencheck: Grant{Subscribe: []string{check + " tokencheck", ready + "tokencheck", "$SRV.>"}, Replies: true},
 		Policy:     Grant{Subscribe: []string{decide + " policy", explain + " policy", ready + "policy", "$SRV.>"}, Replies: true},
 		Operator: Grant{
-			Publish:   []string{"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>", explain, ready + "*"},
-			Subscribe: []string{"_INBOX.>"},
+			Publish: append([]string{
+				"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>", explain, ready + "*",
+			}, streamAPI(DecisionStream)...),
+			Subscribe: []string{"_INBOX.>", prefix + ".v1.decision.*"},
 		},
+	}
+}
+
+// DecisionStream is the JetStream stream in AccountServices that may keep the decision records.
+const DecisionStream = "AUTH_DECISIONS"
+
+// streamAPI is what making, reading and removing one stream takes (ADR-1, ADR-37).
+func streamAPI(stream string) []string {
+	return []string{
+		"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST",
+		"$JS.API.STREAM.*." + stream, "$JS.API.STREAM.MSG.GET." + stream, "$JS.API.DIRECT.GET." + stream, "$JS.API.DIRECT.GET." + stream + ".>",
+		"$JS.API.CONSUMER.*." + stream, "$JS.API.CONSUMER.*." + stream + ".>", "$JS.API.CONSUMER.MSG.NEXT." + stream + ".*",
+		"$JS.ACK." + stream + ".>", "$JS.FC." + stream + ".>",
 	}
 }
 
@@ -185,6 +203,7 @@ accounts {
   }
   # The three services, each with what it needs and no more, and an operator who may look at them.
   AUTH {
+    jetstream: enabled # for a stream of decision records; nothing is kept unless somebody makes one
     users: [
 {{- $p := .Permissions}}
 {{- range .ID.Callout}}

@@ -22,6 +22,11 @@ type Config struct {
 	// Monitor is where metrics and health are.
 	Monitor monitor.Config `yaml:"monitor"`
 
+	// PublishDecisions publishes every decision record on auth.v1.decision.OUTCOME besides logging it, for `nats sub` and
+	// for a stream that keeps them. No login waits for it: what cannot be published at once is dropped, and counted. Default
+	// true.
+	PublishDecisions *bool `yaml:"publish_decisions"`
+
 	// IssuerSeedFile is a file with the account seed (SA...) whose public key nats-server's auth_callout names as issuer.
 	// Required. Who holds it can admit anybody: mode 0600, and on no other host than the callouts'.
 	IssuerSeedFile config.Path `yaml:"issuer_seed_file"`
@@ -82,6 +87,10 @@ const (
 // SetDefaults fills what is zero.
 func (c *Config) SetDefaults() {
 	c.NATS.SetDefaults()
+	if c.PublishDecisions == nil {
+		publish := true
+		c.PublishDecisions = &publish
+	}
 	setDefault(&c.Account, defaultAccount)
 	setDefault(&c.ClientPatience, defaultPatience)
 	setDefault(&c.MaxBudget, defaultMaxBudget)

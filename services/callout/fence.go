@@ -15,7 +15,8 @@ type fence struct {
 // newFence returns the fence around the subjects of one prefix and the internal inboxes below inboxPrefix.
 func newFence(subjects wire.Subjects, inboxPrefix string) fence {
 	prefix := strings.TrimSuffix(subjects.Kick(""), "kick.")
-	internal := []string{prefix + "v1.>", prefix + "kick.>", inboxPrefix + ".>"}
+	// An event of a failed login holds the JWT that the client sent.
+	internal := []string{prefix + "v1.>", prefix + "kick.>", inboxPrefix + ".>", subjectAuthErrors}
 	return fence{
 		publish:   internal,
 		subscribe: append([]string{wire.SubjectUserAuth}, internal...),

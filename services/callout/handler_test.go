@@ -84,7 +84,7 @@ func newBench(t *testing.T) *bench {
 		account:    "DEVICES",
 		accounts:   []string{"DEVICES"},
 		now:        time.Now,
-		recorder:   newRecorder(zap.New(core)),
+		recorder:   newRecorder(zap.New(core), nil),
 	}
 	return b
 }

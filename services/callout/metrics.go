@@ -22,13 +22,21 @@ var (
 	metricHangUps = monitor.NewMetric(monitor.Counter, "authcallout_hang_ups_total",
 		"Connections that a server was asked to close (asked), and of these the ones that were gone already (refused).",
 		monitor.Label{Name: "result", Values: "asked, refused"})
+	metricRecords = monitor.NewMetric(monitor.Counter, "authcallout_records_total",
+		"Decision records that were to be published on NATS: sent (published), or not because there were too many, the connection was down or the server refused it (dropped). The log has all of them.",
+		monitor.Label{Name: "result", Values: "published, dropped"})
+	metricAuthErrors = monitor.NewMetric(monitor.Counter, "authcallout_auth_errors_total",
+		"Failed logins as nats-server itself reports them, each at one of the replicas, and the decision that explains them. None: the request reached no callout, or the answer came too late.",
+		monitor.Label{Name: "server", Values: "timeout, refused"}, monitor.Label{Name: "decision", Values: "denied, hung_up, silent, none"})
+	metricWatching = monitor.NewMetric(monitor.Gauge, "authcallout_auth_errors_watched",
+		"1 while this replica is told of them, 0 without the permission or with publish_decisions off.")
 	metricMayHangUp = monitor.NewMetric(monitor.Gauge, "authcallout_hang_up_allowed",
 		"1 while transient trouble hangs up, 0 while it stays silent because the right to KICK is missing.")
 )
 
 // Metrics are the families of the callout besides those of every process and of its connection.
 func Metrics() []*monitor.Metric {
-	return []*monitor.Metric{metricDecisions, metricDecisionTime, metricStepTime, metricHangUps, metricMayHangUp}
+	return []*monitor.Metric{metricDecisions, metricDecisionTime, metricStepTime, metricHangUps, metricMayHangUp, metricRecords, metricAuthErrors, metricWatching}
 }
 
 // seconds are the buckets for times: a login that goes well takes a few milliseconds, a budget ends at 2 s.
@@ -70,7 +78,7 @@ func (s *Service) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		s.recorder.timing.decision,
 		s.recorder.timing.step,
-		monitor.Families{Metrics: []*monitor.Metric{metricDecisions, metricHangUps, metricMayHangUp}, Values: s.collect},
+		monitor.Families{Metrics: []*monitor.Metric{metricDecisions, metricHangUps, metricMayHangUp, metricRecords, metricAuthErrors, metricWatching}, Values: s.collect},
 	}
 }
 
@@ -84,7 +92,25 @@ func (s *Service) collect(out chan<- prometheus.Metric) {
 	}
 	out <- metricHangUps.Value(float64(s.hangups.asked.Load()), "asked")
 	out <- metricHangUps.Value(float64(s.hangups.refused.Load()), "refused")
+	published, dropped := s.recorder.publish.counts()
+	out <- metricRecords.Value(float64(published), "published")
+	out <- metricRecords.Value(float64(dropped), "dropped")
+	s.collectWitness(out)
 	out <- metricMayHangUp.Value(monitor.Flag(s.hangups.allowed.Load()))
+}
+
+// collectWitness exports every combination from the start, so that the first one counts as an increase.
+func (s *Service) collectWitness(out chan<- prometheus.Metric) {
+	counts := map[verdict]int64{}
+	if s.witness != nil {
+		counts = s.witness.counts()
+	}
+	for _, server := range []string{serverTimeout, serverRefused} {
+		for _, decision := range []string{outcomeDenied, outcomeHungUp, outcomeSilent, noDecision} {
+			out <- metricAuthErrors.Value(float64(counts[verdict{server, decision}]), server, decision)
+		}
+	}
+	out <- metricWatching.Value(monitor.Flag(s.witness != nil && s.witness.watching.Load()))
 }
 
 // ending is how a request may end; code is 0 when it was admitted.

@@ -45,27 +45,31 @@ func (d *decision) stepDone(into *time.Duration) {
 
 // recorder writes decision records and counts them. Safe for concurrent use.
 type recorder struct {
-	log    *zap.Logger
-	timing *timing
+	log     *zap.Logger
+	timing  *timing
+	publish *publisher // nil for none
 
 	mu    sync.Mutex // guards ended, held for one increment or one copy
 	ended map[ending]int64
 }
 
-func newRecorder(log *zap.Logger) *recorder {
-	return &recorder{log: log, timing: newTiming(), ended: map[ending]int64{}}
+func newRecorder(log *zap.Logger, publish *publisher) *recorder {
+	return &recorder{log: log, timing: newTiming(), publish: publish, ended: map[ending]int64{}}
 }
 
-// write counts d and logs it: what the system did at info, what it could not do at warn.
+// write counts d, logs it (what the system did at info, what it could not do at warn) and hands it to the publisher.
 func (r *recorder) write(d *decision) {
+	now := time.Now()
 	r.count(d)
-	r.timing.observe(d, time.Since(d.start))
+	r.timing.observe(d, now.Sub(d.start))
+	fields := d.fields()
 	switch d.outcome {
 	case outcomeAdmitted, outcomeDenied:
-		r.log.Info("decision", d.fields()...)
+		r.log.Info("decision", fields...)
 	default:
-		r.log.Warn("decision", d.fields()...)
+		r.log.Warn("decision", fields...)
 	}
+	r.publish.offer(d.outcome, now, fields)
 }
 
 func (r *recorder) count(d *decision) {

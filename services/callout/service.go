@@ -39,6 +39,7 @@ type Service struct {
 	opener   *opener
 	minter   *minter
 	recorder *recorder
+	witness  *witness // nil when decisions are not published
 	hangups  *hangups
 	issuer   string // public key
 }
@@ -62,6 +63,15 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 			return nil, fmt.Errorf("xkey_seed_file: %w", err)
 		}
 	}
+	var publish *publisher
+	if cfg.PublishDecisions == nil || *cfg.PublishDecisions {
+		publish = newPublisher(subjects, deps.Version)
+	}
+	recorder := newRecorder(deps.Log, publish)
+	var watch *witness
+	if publish != nil {
+		watch = newWitness(recorder, deps.Log)
+	}
 	return &Service{
 		cfg:      cfg,
 		deps:     deps,
@@ -76,7 +86,8 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 			fence:      newFence(subjects, strings.TrimSuffix(natsx.InboxPrefix(""), ".")),
 			random:     randomBelow,
 		},
-		recorder: newRecorder(deps.Log),
+		recorder: recorder,
+		witness:  watch,
 		hangups:  &hangups{subjects: subjects},
 		issuer:   key.public,
 	}, nil
@@ -161,6 +172,14 @@ func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler, watch
 
 	giveUps := newGiveUps(h.giveUp, h.giveUpUnread)
 	running.Go(func() { giveUps.run(background) })
+	if p := s.recorder.publish; p != nil {
+		running.Go(func() { p.run(background, conn, s.deps.Log) })
+		running.Go(func() {
+			if err := s.witness.run(background, conn, s.subjects); err != nil {
+				s.deps.Log.Warn("nats-server's own view of failed logins is not counted", zap.Error(err))
+			}
+		})
+	}
 	running.Go(func() { s.hangups.watch(background, conn.Conn, s.deps.Log) })
 
 	server, err := natsx.Serve(conn, natsx.Service{
@@ -228,11 +247,17 @@ type Stats struct {
 	// Outcomes counts requests by outcome, Reasons those not admitted by the reason's name.
 	Outcomes map[string]int64 `json:"outcomes"`
 	Reasons  map[string]int64 `json:"reasons"`
+	// Published counts decision records that were published, Unpublished those that could not be.
+	Published   int64 `json:"published"`
+	Unpublished int64 `json:"unpublished"`
 }
 
 func (s *Service) stats() Stats {
 	outcomes, reasons := s.recorder.counts()
+	published, unpublished := s.recorder.publish.counts()
 	return Stats{
+		Published:      published,
+		Unpublished:    unpublished,
 		HangUp:         s.hangups.mode(),
 		HangUpsAsked:   s.hangups.asked.Load(),
 		HangUpsRefused: s.hangups.refused.Load(),

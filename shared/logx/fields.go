@@ -2,6 +2,8 @@ package logx
 
 // Fields of every entry.
 const (
+	// Time is when it was written, RFC 3339 with nanoseconds.
+	Time = "time"
 	// Service is the process: callout, tokencheck, policy, standalone.
 	Service = "service"
 	// Version is the build's semantic version.
@@ -10,7 +12,8 @@ const (
 
 // Fields of the decision record, one entry of message "decision" for each request to the callout.
 const (
-	// Outcome is admitted, denied, hung_up, silent or refused_request.
+	// Outcome is admitted; denied, which the device was told; hung_up or silent in transient trouble; or refused_request when
+	// the request itself did not verify.
 	Outcome = "outcome"
 	// Code is the reason's number; absent when admitted.
 	Code = "code"

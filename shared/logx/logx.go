@@ -63,7 +63,7 @@ func build(cfg Config, console bool, out zapcore.WriteSyncer, service, version s
 		return nil, err
 	}
 	encoding := zap.NewProductionEncoderConfig()
-	encoding.TimeKey = "time"
+	encoding.TimeKey = Time
 	encoding.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	encoding.EncodeDuration = zapcore.StringDurationEncoder
 	encoder := zapcore.NewJSONEncoder(encoding)

@@ -156,8 +156,8 @@ authorization { auth_callout { issuer: %s, %s account: AUTH, auth_users: [platfo
 // replies denies everything: allow_responses is exempt from it, and an empty list would mean everything.
 const (
 	CalloutPermissions = `{
-        publish: { allow: ["auth.v1.token.check", "auth.v1.policy.decide", "auth.v1.ready.tokencheck", "auth.v1.ready.policy", "auth.kick.*"] }
-        subscribe: { allow: ["$SYS.REQ.USER.AUTH callout", "auth.v1.ready.callout", "_AUTH_INBOX.callout.>", "$SRV.>"] }
+        publish: { allow: ["auth.v1.token.check", "auth.v1.policy.decide", "auth.v1.ready.tokencheck", "auth.v1.ready.policy", "auth.v1.decision.*", "auth.kick.*"] }
+        subscribe: { allow: ["$SYS.REQ.USER.AUTH callout", "auth.v1.ready.callout", "auth.v1.decision.*", "$SYS.ACCOUNT.CLIENT.AUTH.ERR callout", "_AUTH_INBOX.callout.>", "$SRV.>"] }
         allow_responses: true }`
 	TokencheckPermissions = `{
         publish: { deny: [">"] }

@@ -40,6 +40,7 @@ type Conn struct {
 	closing  chan struct{}
 	closeNow sync.Once
 	meter    meter
+	refusals refusals
 }
 
 // Connect returns at once; the connection may come up later. extra is for in-process connections. It fails when a file
@@ -105,7 +106,11 @@ func (c *Conn) handlers(log *zap.Logger) []nats.Option {
 		nats.LameDuckModeHandler(func(nc *nats.Conn) {
 			log.Info("the nats server is about to stop; moving to another", zap.String("server", nc.ConnectedServerName()))
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { logAsync(log, sub, err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if !c.refusals.tell(err) {
+				logAsync(log, sub, err)
+			}
+		}),
 		nats.ClosedHandler(func(nc *nats.Conn) {
 			if c.isClosing() {
 				return

@@ -80,6 +80,9 @@ func (s Subjects) PolicyExplain() string { return s.prefix + ".v1.policy.explain
 // monitor.Readiness as answer.
 func (s Subjects) Ready(service string) string { return s.prefix + ".v1.ready." + service }
 
+// Decision is where the callout publishes its records of one outcome; "*" is all of them. Nobody answers.
+func (s Subjects) Decision(outcome string) string { return s.prefix + ".v1.decision." + outcome }
+
 // Kick is the system account's service that closes one connection of the named server, as it is imported into the
 // callout's account: Kick{serverID} -> $SYS.REQ.SERVER.<serverID>.KICK.
 func (s Subjects) Kick(serverID string) string { return s.prefix + ".kick." + serverID }

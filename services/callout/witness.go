@@ -1,0 +1,233 @@
+package callout
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/natsx"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// subjectAuthErrors is where nats-server tells the callout's account of logins that failed (server/events.go,
+// authErrorAccountEventSubj). The event holds what the client sent, a token too where that came as a JWT: only the
+// fields of authErrorEvent are read.
+const subjectAuthErrors = "$SYS.ACCOUNT.CLIENT.AUTH.ERR"
+
+// outcomeUnanswered is the record of a login that nats-server gave up and no callout decided: its request never arrived,
+// or its answer came too late. It is no outcome of a request.
+const outcomeUnanswered = "unanswered"
+
+// What the server says of a login that failed.
+const (
+	serverTimeout = "timeout" // nothing came in time
+	serverRefused = "refused" // the answer said no, or was no good
+)
+
+// noDecision stands for the outcome where there is no decision on record.
+const noDecision = "none"
+
+const (
+	// maxFailures bounds the failed decisions that are remembered, of all replicas.
+	maxFailures = 1 << 15
+	// maxEvents bounds the events that wait for their decision.
+	maxEvents = 1 << 14
+	// joinPatience is how long an event waits: the record of a decision is published a little after it.
+	joinPatience = 3 * time.Second
+	joinEvery    = 500 * time.Millisecond
+	// unansweredEvery and unansweredBurst bound the log entries; the metric counts them all.
+	unansweredEvery = time.Second
+	unansweredBurst = 10
+)
+
+// attempt names one login.
+type attempt struct {
+	server string
+	cid    uint64
+}
+
+// authErrorEvent is the part of nats-server's event that is of use here.
+type authErrorEvent struct {
+	Server struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	} `json:"server"`
+	Client struct {
+		ID   uint64 `json:"id"`
+		Host string `json:"host"`
+		Kind string `json:"kind"`
+		Type string `json:"client_type"`
+	} `json:"client"`
+	Reason string `json:"reason"`
+
+	due time.Time
+}
+
+func (e *authErrorEvent) attempt() attempt { return attempt{e.Server.ID, e.Client.ID} }
+
+// says is serverTimeout or serverRefused. The server gives no reason exactly when nothing came (server/auth_callout.go,
+// processClientOrLeafCallout).
+func (e *authErrorEvent) says() string {
+	if e.Reason == "" {
+		return serverTimeout
+	}
+	return serverRefused
+}
+
+// verdict is an event and the decision that explains it.
+type verdict struct{ server, decision string }
+
+// witness joins nats-server's own view of failed logins to the decisions of all replicas. Each event goes to one replica;
+// each replica listens to the failed decisions of all. Safe for concurrent use.
+type witness struct {
+	recorder *recorder
+	log      *zap.Logger
+	entries  *rate.Limiter
+	// watching says that the server tells this replica.
+	watching atomic.Bool
+
+	mu       sync.Mutex // guards the rest, held for one event or one look
+	failures map[attempt]string
+	order    []attempt // ring of the keys of failures, the oldest at next once it is full
+	next     int
+	events   []authErrorEvent // oldest first
+	verdicts map[verdict]int64
+}
+
+func newWitness(r *recorder, log *zap.Logger) *witness {
+	return &witness{
+		recorder: r, log: log, entries: rate.NewLimiter(rate.Every(unansweredEvery), unansweredBurst),
+		failures: map[attempt]string{}, verdicts: map[verdict]int64{},
+	}
+}
+
+// run listens and joins until ctx ends.
+func (w *witness) run(ctx context.Context, conn *natsx.Conn, subjects wire.Subjects) error {
+	conn.OnRefused(subjectAuthErrors, func(err error) {
+		if w.watching.Swap(false) {
+			w.log.Info("nats-server's own view of failed logins is not counted: this user may not subscribe to it",
+				zap.String("subject", subjectAuthErrors), zap.Error(err))
+		}
+	})
+	w.watching.Store(true)
+	for _, outcome := range []string{outcomeDenied, outcomeHungUp, outcomeSilent} {
+		sub, err := conn.Subscribe(subjects.Decision(outcome), w.decided)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = sub.Unsubscribe() }() // the connection may be closed by then
+	}
+	sub, err := conn.QueueSubscribe(subjectAuthErrors, wire.QueueCallout, w.failed)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }() // as above
+	tick := time.NewTicker(joinEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			w.join(now)
+		}
+	}
+}
+
+// decided remembers a decision of any replica.
+func (w *witness) decided(m *nats.Msg) {
+	var d struct {
+		Outcome  string `json:"outcome"`
+		ServerID string `json:"server_id"`
+		CID      uint64 `json:"cid"`
+	}
+	if err := json.Unmarshal(m.Data, &d); err != nil || d.CID == 0 {
+		return // a request that was not opened names no connection
+	}
+	switch d.Outcome {
+	case outcomeDenied, outcomeHungUp, outcomeSilent:
+		w.remember(attempt{d.ServerID, d.CID}, d.Outcome)
+	}
+}
+
+func (w *witness) remember(a attempt, outcome string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, known := w.failures[a]; !known {
+		if len(w.order) < maxFailures {
+			w.order = append(w.order, a)
+		} else {
+			delete(w.failures, w.order[w.next])
+			w.order[w.next] = a
+			w.next = (w.next + 1) % maxFailures
+		}
+	}
+	w.failures[a] = outcome
+}
+
+// failed takes an event in.
+func (w *witness) failed(m *nats.Msg) {
+	var e authErrorEvent
+	if err := json.Unmarshal(m.Data, &e); err != nil || e.Client.ID == 0 {
+		return
+	}
+	e.due = time.Now().Add(joinPatience)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if outcome, known := w.failures[e.attempt()]; known {
+		w.verdicts[verdict{e.says(), outcome}]++
+		return
+	}
+	if len(w.events) < maxEvents {
+		w.events = append(w.events, e)
+	}
+}
+
+// join judges the events that have waited long enough.
+func (w *witness) join(now time.Time) {
+	for _, e := range w.unexplained(now) {
+		fields := []zap.Field{
+			zap.String(logx.Outcome, outcomeUnanswered), zap.String(logx.Detail, e.says()), zap.String(logx.ServerID, text(e.Server.ID)),
+			zap.String(logx.ServerName, text(e.Server.Name)), zap.String(logx.ClientHost, text(e.Client.Host)), zap.Uint64(logx.ClientID, e.Client.ID),
+			zap.String(logx.ClientKind, text(e.Client.Kind)), zap.String(logx.ClientType, text(e.Client.Type)),
+		}
+		if w.entries.AllowN(now, 1) {
+			w.log.Warn("nats-server gave up a login that no callout decided", fields...)
+		}
+		w.recorder.publish.offer(outcomeUnanswered, now, fields)
+	}
+}
+
+// unexplained takes the events out that are due, counts them, and returns those without a decision.
+func (w *witness) unexplained(now time.Time) []authErrorEvent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	var out []authErrorEvent
+	for ; n < len(w.events) && !w.events[n].due.After(now); n++ {
+		e := w.events[n]
+		outcome, known := w.failures[e.attempt()]
+		if !known {
+			outcome = noDecision
+			out = append(out, e)
+		}
+		w.verdicts[verdict{e.says(), outcome}]++
+	}
+	w.events = append(w.events[:0], w.events[n:]...)
+	return out
+}
+
+// counts returns a copy of what was judged.
+func (w *witness) counts() map[verdict]int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.verdicts)
+}

@@ -1,0 +1,117 @@
+package callout
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+func event(server string, cid uint64, reason string) *nats.Msg {
+	text := fmt.Sprintf(`{"type":"io.nats.server.advisory.v1.client_disconnect","server":{"id":%q,"name":"n1"},"client":{"id":%d,"host":"192.0.2.7","kind":"Client","client_type":"nats","jwt":"eyJ.secret"},"reason":%q}`,
+		server, cid, reason)
+	return &nats.Msg{Data: []byte(text)}
+}
+
+func record(server string, cid uint64, outcome string) *nats.Msg {
+	return &nats.Msg{Data: fmt.Appendf(nil, `{"outcome":%q,"server_id":%q,"cid":%d}`, outcome, server, cid)}
+}
+
+func newTestWitness() (*witness, *observer.ObservedLogs) {
+	core, logs := observer.New(zapcore.DebugLevel)
+	log := zap.New(core)
+	return newWitness(newRecorder(log, newPublisher(must(wire.NewSubjects("")), "1.0.0")), log), logs
+}
+
+// Events and records join whichever comes first; what has no record is counted, logged and published, without what the
+// client sent.
+func TestWitnessJoins(t *testing.T) {
+	w, logs := newTestWitness()
+	w.decided(record("N1", 1, outcomeDenied))
+	w.failed(event("N1", 1, "Not Authorized"))
+	w.failed(event("N1", 2, "")) // its record comes later
+	w.failed(event("N2", 1, "")) // another server's connection of the same number
+	w.decided(record("N1", 2, outcomeHungUp))
+	w.decided(record("N1", 3, outcomeAdmitted)) // explains no failure
+	w.failed(event("N1", 3, ""))
+	w.failed(&nats.Msg{Data: []byte("{")})
+	w.decided(&nats.Msg{Data: []byte("[]")})
+
+	w.join(time.Now())
+	if n := w.counts()[verdict{serverTimeout, noDecision}]; n != 0 {
+		t.Errorf("%d were judged before their time", n)
+	}
+	w.join(time.Now().Add(joinPatience))
+	got := w.counts()
+	for v, want := range map[verdict]int64{
+		{serverRefused, outcomeDenied}: 1, {serverTimeout, outcomeHungUp}: 1, {serverTimeout, noDecision}: 2,
+	} {
+		if got[v] != want {
+			t.Errorf("%v: %d, want %d", v, got[v], want)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("counted %v", got)
+	}
+	entries := logs.FilterMessageSnippet("no callout decided").All()
+	if len(entries) != 2 || entries[0].ContextMap()[logx.ServerID] != "N2" {
+		t.Errorf("logged %v", entries)
+	}
+	if len(w.recorder.publish.queue) != 2 {
+		t.Errorf("%d are to be published", len(w.recorder.publish.queue))
+	}
+	if p := <-w.recorder.publish.queue; p.outcome != outcomeUnanswered {
+		t.Errorf("published as %s", p.outcome)
+	}
+	for _, e := range logs.All() {
+		text, err := json.Marshal(e.ContextMap())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "secret") {
+			t.Errorf("a part of the token is in %s", text)
+		}
+	}
+}
+
+func TestWitnessIsBounded(t *testing.T) {
+	w, logs := newTestWitness()
+	for i := range uint64(maxFailures + 10) {
+		w.remember(attempt{"N1", i}, outcomeDenied)
+	}
+	if len(w.failures) != maxFailures || len(w.order) != maxFailures {
+		t.Errorf("%d failures are remembered", len(w.failures))
+	}
+	if _, known := w.failures[attempt{"N1", 9}]; known {
+		t.Error("an old one is")
+	}
+	for i := range maxEvents + 10 {
+		w.failed(event("N2", uint64(i+1), ""))
+	}
+	w.join(time.Now().Add(joinPatience))
+	if n := w.counts()[verdict{serverTimeout, noDecision}]; n != maxEvents {
+		t.Errorf("%d counted", n)
+	}
+	if n := logs.Len(); n > unansweredBurst {
+		t.Errorf("%d log entries", n)
+	}
+}
+
+func FuzzWitness(f *testing.F) {
+	f.Add(event("N1", 1, "").Data, record("N1", 1, outcomeSilent).Data)
+	f.Fuzz(func(_ *testing.T, e, r []byte) {
+		w, _ := newTestWitness()
+		w.failed(&nats.Msg{Data: e})
+		w.decided(&nats.Msg{Data: r})
+		w.join(time.Now().Add(joinPatience))
+	})
+}
