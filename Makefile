@@ -86,6 +86,10 @@ bypass-check: ## Prove on the running server that nobody gets in without a valid
 test-podman: ## Run the tests that need podman.
 	deploy/podman/with-podman go test -tags podman -count=1 -timeout 40m -v ./deploy/podman/podmantest
 
+.PHONY: test-prometheus
+test-prometheus: ## Run the tests of alert rules and dashboard, which need Debian's prometheus.
+	go test -tags prometheus -count=1 ./e2e/observability
+
 .PHONY: lint
 lint: ## Run the linters over every module.
 	@tool=$$(mktemp -d)/golangci-lint; bin=$$(dirname $$tool); GOWORK=off GOBIN=$$bin go install $(GOLANGCI); \
