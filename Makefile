@@ -7,6 +7,8 @@ VERSION  ?= $(shell cat VERSION)
 LDFLAGS  := -X harmony.internal/authcallout/shared/run.Version=$(VERSION)
 MODULES   = $(shell go list -m -f '{{.Dir}}')
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# Kept between runs under a name that carries its version.
+LINTER   := $(CURDIR)/bin/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI)))
 # The race detector needs cgo, and cgo a C compiler; go env knows whether both are there.
 RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,)
 
@@ -92,8 +94,8 @@ test-prometheus: ## Run the tests of alert rules and dashboard, which need Debia
 
 .PHONY: lint
 lint: ## Run the linters over every module.
-	@tool=$$(mktemp -d)/golangci-lint; bin=$$(dirname $$tool); GOWORK=off GOBIN=$$bin go install $(GOLANGCI); \
-	for dir in $(MODULES); do (cd "$$dir" && $$tool run ./...); done
+	@test -x $(LINTER) || { GOWORK=off GOBIN=$(dir $(LINTER)) go install $(GOLANGCI) && mv $(dir $(LINTER))golangci-lint $(LINTER); }
+	@for dir in $(MODULES); do (cd "$$dir" && $(LINTER) run ./...); done
 
 .PHONY: docs
 docs: ## Write the reference pages that are generated from the code.

@@ -42,7 +42,7 @@ func Binary(t testing.TB, name string) string {
 	path := filepath.Join(binaries.dir, name)
 	err, done := binaries.built[name]
 	if !done {
-		build := exec.Command("go", "build", "-o", path, packages[name])
+		build := exec.Command("go", "build", "-o", path, packages[name]) //nolint:gosec // a package of the table above
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, failed := build.CombinedOutput(); failed != nil {
 			err = fmt.Errorf("go build %s: %w\n%s", packages[name], failed, out)

@@ -184,26 +184,26 @@ func (l *inside) ended() <-chan struct{} { return l.done }
 // startInside does what the process does: reads the file, makes the service, runs it.
 func startInside(t testing.TB, service, file string, out *Log, now func() time.Time) life {
 	t.Helper()
-	var make func(*zap.Logger) (interface{ Run(context.Context) error }, error)
+	var build func(*zap.Logger) (interface{ Run(context.Context) error }, error)
 	var cfg config.Checker
 	const version = "0.0.1"
 	switch service {
 	case wire.QueueCallout:
 		c := &callout.Config{}
 		cfg = c
-		make = func(log *zap.Logger) (interface{ Run(context.Context) error }, error) {
+		build = func(log *zap.Logger) (interface{ Run(context.Context) error }, error) {
 			return callout.New(c, callout.Deps{Log: log, Version: version, Now: now})
 		}
 	case wire.QueueTokencheck:
 		c := &tokencheck.Config{}
 		cfg = c
-		make = func(log *zap.Logger) (interface{ Run(context.Context) error }, error) {
+		build = func(log *zap.Logger) (interface{ Run(context.Context) error }, error) {
 			return tokencheck.New(c, tokencheck.Deps{Log: log, Version: version, Now: now})
 		}
 	default:
 		c := &policy.Config{}
 		cfg = c
-		make = func(log *zap.Logger) (interface{ Run(context.Context) error }, error) {
+		build = func(log *zap.Logger) (interface{ Run(context.Context) error }, error) {
 			return policy.New(c, policy.Deps{Log: log, Version: version})
 		}
 	}
@@ -214,7 +214,7 @@ func startInside(t testing.TB, service, file string, out *Log, now func() time.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := make(log)
+	s, err := build(log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ type process struct {
 
 func startProcess(t testing.TB, binary, file string, out *Log) life {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary, "-config", file), done: newDone()}
+	p := &process{cmd: exec.Command(binary, "-config", file), done: newDone()} //nolint:gosec // a program that the harness built
 	p.cmd.Stderr, p.cmd.Stdout = out, out
 	p.cmd.WaitDelay = time.Second
 	if err := p.cmd.Start(); err != nil {

@@ -17,9 +17,9 @@ var shipped = filepath.Join("..", "..", "deploy", "observability")
 type dashboard struct {
 	UID    string `json:"uid"`
 	Panels []struct {
-		ID      int      `json:"id"`
-		Type    string   `json:"type"`
-		Title   string   `json:"title"`
+		ID      int    `json:"id"`
+		Type    string `json:"type"`
+		Title   string `json:"title"`
 		GridPos struct{ X, Y, W, H int }
 		Targets []struct {
 			Expr string `json:"expr"`

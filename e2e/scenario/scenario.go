@@ -37,7 +37,7 @@ func Scenarios() []struct {
 	}
 }
 
-// DeviceAuthenticatesAndPubsub: a device connects with its token, the platform receives its state, and it receives the
+// DeviceAuthenticatesAndPubsub has a device connect with its token; the platform receives its state, and it receives the
 // platform's command.
 func DeviceAuthenticatesAndPubsub(t *testing.T, site Site) {
 	const id = "sensor-test-01"
@@ -70,8 +70,8 @@ func DeviceAuthenticatesAndPubsub(t *testing.T, site Site) {
 	}
 }
 
-// DeviceCannotAccessOtherDeviceSubjects: of two devices, neither reads the other's commands nor speaks in its name, and
-// each still has its own subjects.
+// DeviceCannotAccessOtherDeviceSubjects has two devices try: neither reads the other's commands nor speaks in its name,
+// and each still has its own subjects.
 func DeviceCannotAccessOtherDeviceSubjects(t *testing.T, site Site) {
 	refused := make(chan error, 64)
 	collect := nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {

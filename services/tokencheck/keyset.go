@@ -137,11 +137,11 @@ func (s *keySet) fingerprint() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		print, err := j.Thumbprint(crypto.SHA256)
+		thumb, err := j.Thumbprint(crypto.SHA256)
 		if err != nil {
 			return "", err
 		}
-		lines = append(lines, fmt.Sprintf("%q %q %x", k.id, k.algorithm, print))
+		lines = append(lines, fmt.Sprintf("%q %q %x", k.id, k.algorithm, thumb))
 	}
 	slices.Sort(lines)
 	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))

@@ -59,7 +59,7 @@ func SubjectOf(device string) string {
 	for _, b := range []byte(device) {
 		n = n*31 + int64(b)
 	}
-	return strconv.FormatUint(uint64(n), 10) //nolint:gosec // any number will do
+	return strconv.FormatUint(uint64(n), 10)
 }
 
 // IDToken returns the claims of the ID token that Zitadel sends beside an access token.
