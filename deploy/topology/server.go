@@ -119,7 +119,8 @@ type ServicePermissions struct{ Callout, Tokencheck, Policy, Operator Grant }
 
 // Permissions returns them for a subject prefix.
 func Permissions(prefix string) ServicePermissions {
-	check, decide, explain, ready := prefix+".v1.token.check", prefix+".v1.policy.decide", prefix+".v1.policy.explain", prefix+".v1.ready."
+	check, decide, ready := prefix+".v1.token.check", prefix+".v1.policy.decide", prefix+".v1.ready."
+	explainToken, explainPolicy := prefix+".v1.token.explain", prefix+".v1.policy.explain"
 	return ServicePermissions{
 		Callout: Grant{
 			Publish: []string{check, decide, ready + "tokencheck", ready + "policy", prefix + ".v1.decision.*", prefix + ".kick.*"},
@@ -129,11 +130,11 @@ func Permissions(prefix string) ServicePermissions {
 			},
 			Replies: true,
 		},
-		Tokencheck: Grant{Subscribe: []string{check + " tokencheck", ready + "tokencheck", "$SRV.>"}, Replies: true},
-		Policy:     Grant{Subscribe: []string{decide + " policy", explain + " policy", ready + "policy", "$SRV.>"}, Replies: true},
+		Tokencheck: Grant{Subscribe: []string{check + " tokencheck", explainToken + " tokencheck", ready + "tokencheck", "$SRV.>"}, Replies: true},
+		Policy:     Grant{Subscribe: []string{decide + " policy", explainPolicy + " policy", ready + "policy", "$SRV.>"}, Replies: true},
 		Operator: Grant{
 			Publish: append([]string{
-				"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>", explain, ready + "*",
+				"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>", explainToken, explainPolicy, ready + "*",
 			}, streamAPI(DecisionStream)...),
 			Subscribe: []string{"_INBOX.>", prefix + ".v1.decision.*"},
 		},

@@ -181,7 +181,7 @@ func (d deployment) refused(t *testing.T, seed string, act func(*nats.Conn) erro
 func TestServicesHaveTheirSubjectsAndNoOthers(t *testing.T) {
 	d := run(t)
 	subjects := []string{
-		"auth.v1.token.check", "auth.v1.policy.decide", "auth.kick.X", "$SYS.REQ.USER.AUTH", "$SYS.REQ.SERVER.X.KICK",
+		"auth.v1.token.check", "auth.v1.token.explain", "auth.v1.policy.decide", "auth.v1.policy.explain", "auth.kick.X", "$SYS.REQ.USER.AUTH", "$SYS.REQ.SERVER.X.KICK",
 		"$SYS.REQ.SERVER.PING", "_AUTH_INBOX.callout.1", "_AUTH_INBOX.tokencheck.1", "$SRV.PING", "_INBOX.1", "device-state.a",
 	}
 	cases := []struct {
@@ -190,9 +190,9 @@ func TestServicesHaveTheirSubjectsAndNoOthers(t *testing.T) {
 	}{
 		{"callout", d.files.Callout, []string{"auth.v1.token.check", "auth.v1.policy.decide", "auth.kick.X"},
 			[]string{"_AUTH_INBOX.callout.1", "$SRV.PING"}, []string{"$SYS.REQ.USER.AUTH"}},
-		{"tokencheck", d.files.Tokencheck, nil, []string{"$SRV.PING"}, []string{"auth.v1.token.check"}},
-		{"policy", d.files.Policy, nil, []string{"$SRV.PING"}, []string{"auth.v1.policy.decide"}},
-		{"operator", d.files.Operator, []string{"$SRV.PING"}, []string{"_INBOX.1"}, nil},
+		{"tokencheck", d.files.Tokencheck, nil, []string{"$SRV.PING"}, []string{"auth.v1.token.check", "auth.v1.token.explain"}},
+		{"policy", d.files.Policy, nil, []string{"$SRV.PING"}, []string{"auth.v1.policy.decide", "auth.v1.policy.explain"}},
+		{"operator", d.files.Operator, []string{"$SRV.PING", "auth.v1.token.explain", "auth.v1.policy.explain"}, []string{"_INBOX.1"}, nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

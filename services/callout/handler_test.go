@@ -284,6 +284,26 @@ func TestHandleHandsOn(t *testing.T) {
 	}
 }
 
+// The record of a token that was refused says which check of which issuer refused it.
+func TestHandleRecordsTheCheck(t *testing.T) {
+	b := newBench(t)
+	b.near.onCheck = func(context.Context, *wire.CheckRequest) (*wire.Verified, error) {
+		fail := wire.Fail(wire.KeyUnknown, "known 1 2", nil)
+		fail.Token = &wire.TokenName{Check: "key", Issuer: "https://idp.example.com", KeyID: "3"}
+		return nil, fail
+	}
+	b.handler.handle(t.Context(), b.message(b.request(nil)))
+	record := b.record(t)
+	for field, want := range map[string]any{
+		logx.Outcome: outcomeDenied, logx.Reason: "unknown_key", logx.Detail: "known 1 2", logx.Check: "key",
+		logx.Issuer: "https://idp.example.com", logx.KeyID: "3",
+	} {
+		if record[field] != want {
+			t.Errorf("%s is %v, want %v", field, record[field], want)
+		}
+	}
+}
+
 // The neighbours get the time that is left of the budget, and an answer after its end is not sent: the client has gone.
 func TestHandleKeepsTheBudget(t *testing.T) {
 	for _, row := range []struct {

@@ -121,6 +121,10 @@ func (d *decision) fields() []zap.Field {
 	if v := d.verified; v != nil {
 		f = append(f, zap.String(logx.Issuer, text(v.Issuer)), zap.String(logx.Subject, text(v.Subject)), zap.String(logx.KeyID, text(v.KeyID)))
 	}
+	if d.verified == nil && d.fail != nil && d.fail.Token != nil {
+		n := d.fail.Token
+		f = append(f, zap.String(logx.Check, text(n.Check)), zap.String(logx.Issuer, text(n.Issuer)), zap.String(logx.KeyID, text(n.KeyID)))
+	}
 	if g := d.grant; g != nil {
 		f = append(f, zap.String(logx.Rule, text(g.Rule)), zap.String(logx.Device, text(g.Device)), zap.String(logx.Account, text(g.Account)),
 			zap.Uint64(logx.PolicyGeneration, g.PolicyGeneration), zap.String(logx.PolicyHash, text(g.PolicyHash)))

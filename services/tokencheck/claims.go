@@ -112,23 +112,25 @@ func audience(raw json.RawMessage) ([]string, bool) {
 	return nil, false
 }
 
-// check holds the claims against an issuer's configuration; iss was compared before.
-func (c *claims) check(cfg *issuerRules, now time.Time) *wire.Error {
-	if fail := c.checkTimes(cfg.IssuerConfig, now.Unix()); fail != nil {
-		return fail
-	}
+// checkAudience wants one of the issuer's audiences (RFC 7519 section 4.1.3, RFC 8725 section 3.9).
+func (c *claims) checkAudience(cfg *IssuerConfig) *wire.Error {
 	if !slices.ContainsFunc(c.audience, func(a string) bool { return slices.Contains(cfg.Audiences, a) }) {
 		return wire.Fail(wire.AudienceMismatch, "", nil)
 	}
+	return nil
+}
+
+func (c *claims) checkSubject() *wire.Error {
 	if c.subject == "" || len(c.subject) > maxSubjectBytes {
 		return wire.Fail(wire.SubjectInvalid, "", nil)
 	}
-	if fail := c.checkKind(cfg.IssuerConfig); fail != nil {
-		return fail
-	}
-	for _, required := range cfg.required {
-		if !required.metBy(c.all[required.claim]) {
-			return wire.Fail(wire.RequiredClaimMismatch, bounded(required.claim), nil)
+	return nil
+}
+
+func (c *claims) checkRequired(all []required) *wire.Error {
+	for _, r := range all {
+		if !r.metBy(c.all[r.claim]) {
+			return wire.Fail(wire.RequiredClaimMismatch, bounded(r.claim), nil)
 		}
 	}
 	return nil

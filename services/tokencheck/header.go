@@ -57,14 +57,24 @@ func parseHeader(data []byte) (*header, *wire.Error) {
 	return h, nil
 }
 
-// check holds the header against an issuer's configuration.
-func (h *header) check(c *IssuerConfig) *wire.Error {
+// checkAlgorithm holds alg against an issuer's list (RFC 8725 section 3.1).
+func (h *header) checkAlgorithm(c *IssuerConfig) *wire.Error {
 	if !slices.Contains(c.Algorithms, h.Algorithm) {
 		return wire.Fail(wire.AlgorithmNotAllowed, bounded(h.Algorithm), nil)
 	}
-	if !h.typeAllowed(c.Type) {
+	return nil
+}
+
+func (h *header) checkType(mode string) *wire.Error {
+	if !h.typeAllowed(mode) {
 		return wire.Fail(wire.TokenWrongKind, "typ", nil)
 	}
+	return nil
+}
+
+// checkKeyID reads kid. A token without one is refused even where the issuer has a single key: which key verifies must not
+// change with the number of keys.
+func (h *header) checkKeyID() *wire.Error {
 	if err := json.Unmarshal(h.KeyID, &h.kid); err != nil || h.kid == "" || len(h.kid) > maxKeyIDBytes || strings.ContainsFunc(h.kid, notPrintable) {
 		return wire.Fail(wire.KeyIDMissing, "", nil)
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/wire"
 )
 
 // issuerRules is what one issuer's configuration says about its tokens, ready for use.
@@ -40,6 +42,14 @@ func newIssuer(cfg *IssuerConfig, now func() time.Time, log *zap.Logger) (*issue
 		issuerRules: rules,
 		keys:        newKeyring(fetch, cfg.StaleLimit, now, log.With(zap.String("issuer", cfg.Issuer))),
 	}, nil
+}
+
+// checkSize holds a token's length against the issuer's own bound.
+func (i *issuer) checkSize(token string) *wire.Error {
+	if len(token) > i.MaxTokenBytes {
+		return wire.Fail(wire.TokenTooLarge, "", nil)
+	}
+	return nil
 }
 
 // keyringStats counts since the start.

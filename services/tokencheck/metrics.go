@@ -12,6 +12,11 @@ var (
 	metricRefusals = monitor.NewMetric(monitor.Counter, "authcallout_refusals_total",
 		"Requests that this service refused or could not answer, by reason.",
 		monitor.Label{Name: "reason", Values: "the names in docs/codes.md"})
+	metricTokens = monitor.NewMetric(monitor.Counter, "authcallout_tokens_total",
+		"Tokens judged: accepted, refused because of the token, or not judged because of a trouble of ours or the provider's.",
+		monitor.Label{Name: "issuer", Values: "the issuers of tokencheck.yaml; none when the token is of none of them"},
+		monitor.Label{Name: "result", Values: "accepted, refused, trouble"},
+		monitor.Label{Name: "reason", Values: "the names in docs/codes.md; none when accepted"})
 	metricKeySet = monitor.NewMetric(monitor.Gauge, "authcallout_keyset_info",
 		"Always 1; its label names the usable keys. Replicas that differ in it have different keys.",
 		labelIssuer, monitor.Label{Name: "key_set", Values: "the hash in force"})
@@ -30,12 +35,22 @@ var (
 
 // Metrics are the families of tokencheck besides those of every process and of its connection.
 func Metrics() []*monitor.Metric {
-	return []*monitor.Metric{metricRefusals, metricKeySet, metricKeySetAge, metricKeySetLimit, metricKeys, metricFetches, metricForced}
+	return []*monitor.Metric{metricRefusals, metricTokens, metricKeySet, metricKeySetAge, metricKeySetLimit, metricKeys, metricFetches, metricForced}
 }
 
 func (s *Service) collect(out chan<- prometheus.Metric) {
-	for reason, n := range s.refusals.copy() {
+	for reason, n := range s.tally.refused() {
 		out <- metricRefusals.Value(float64(n), reason)
+	}
+	for v, n := range s.tally.copy() {
+		issuer, reason := v.issuer, "none"
+		if issuer == "" {
+			issuer = "none"
+		}
+		if v.code != 0 {
+			reason = v.code.String()
+		}
+		out <- metricTokens.Value(float64(n), issuer, v.result(), reason)
 	}
 	for name, i := range s.verifier.issuers {
 		st := i.stats()

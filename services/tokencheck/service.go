@@ -39,7 +39,7 @@ type Service struct {
 	deps     Deps
 	subjects wire.Subjects
 	verifier *verifier
-	refusals refusals
+	tally    tally
 }
 
 // New returns a Service of a configuration that passed Check. It does not connect or fetch yet.
@@ -59,7 +59,7 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 		}
 		v.issuers[iss.Issuer] = iss
 	}
-	return &Service{cfg: cfg, deps: deps, subjects: subjects, verifier: v, refusals: refusals{counts: map[string]int64{}}}, nil
+	return &Service{cfg: cfg, deps: deps, subjects: subjects, verifier: v, tally: tally{counts: map[verdict]int64{}}}, nil
 }
 
 // Run serves until ctx ends, then answers what it took on and returns nil. An error means that it can no longer serve.
@@ -97,6 +97,12 @@ func (s *Service) Run(ctx context.Context) error {
 			Queue:       wire.QueueTokencheck,
 			MaxInFlight: s.cfg.MaxInFlight,
 			Handle:      s.check,
+		}, {
+			Name:        "explain",
+			Subject:     s.subjects.TokenExplain(),
+			Queue:       wire.QueueTokencheck,
+			MaxInFlight: maxExplaining,
+			Handle:      s.explain,
 		}, natsx.ReadyEndpoint(s.subjects, wire.QueueTokencheck, watch)},
 		Stats: func(string) any { return s.stats() },
 	}, s.deps.Log)
@@ -118,11 +124,15 @@ func (s *Service) Run(ctx context.Context) error {
 // check answers one request.
 func (s *Service) check(ctx context.Context, r *natsx.Request) {
 	reply, fail := s.judge(ctx, r.Data)
+	s.answer(r, reply, fail)
+}
+
+// answer sends the reply, or the failure.
+func (s *Service) answer(r *natsx.Request, reply []byte, fail *wire.Error) {
 	var err error
 	if fail != nil {
-		s.refusals.count(fail.Code)
 		if fail.Code == wire.Internal {
-			s.deps.Log.Error("check", zap.String("request_id", r.ID), zap.Error(fail))
+			s.deps.Log.Error("not answered", zap.String("subject", r.Subject), zap.String("request_id", r.ID), zap.Error(fail))
 		}
 		err = r.Fail(fail)
 	} else {
@@ -133,11 +143,14 @@ func (s *Service) check(ctx context.Context, r *natsx.Request) {
 	}
 }
 
+// judge answers a CheckRequest with a Verified, and counts what became of the token.
 func (s *Service) judge(ctx context.Context, data []byte) (reply []byte, fail *wire.Error) {
+	var issuer string
 	defer func() {
 		if p := recover(); p != nil {
 			reply, fail = nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v", p))
 		}
+		s.tally.count(issuer, fail)
 	}()
 	q, err := wire.Decode[wire.CheckRequest](data, wire.MaxCheckRequestBytes)
 	if err != nil {
@@ -147,6 +160,7 @@ func (s *Service) judge(ctx context.Context, data []byte) (reply []byte, fail *w
 	if fail != nil {
 		return nil, fail
 	}
+	issuer = verified.Issuer
 	if reply, err = wire.Encode(verified); err != nil {
 		return nil, wire.Fail(wire.Internal, "encode", err)
 	}
@@ -171,31 +185,9 @@ type Stats struct {
 }
 
 func (s *Service) stats() Stats {
-	out := Stats{Issuers: make(map[string]IssuerStats, len(s.verifier.issuers)), Refused: s.refusals.copy()}
+	out := Stats{Issuers: make(map[string]IssuerStats, len(s.verifier.issuers)), Refused: s.tally.refused()}
 	for name, iss := range s.verifier.issuers {
 		out.Issuers[name] = iss.stats()
-	}
-	return out
-}
-
-// refusals counts by reason. Safe for concurrent use.
-type refusals struct {
-	mu     sync.Mutex // guards counts, held for one increment or one copy
-	counts map[string]int64
-}
-
-func (r *refusals) count(c wire.Code) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.counts[c.String()]++
-}
-
-func (r *refusals) copy() map[string]int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make(map[string]int64, len(r.counts))
-	for k, v := range r.counts {
-		out[k] = v
 	}
 	return out
 }

@@ -15,54 +15,135 @@ type verifier struct {
 	now     func() time.Time
 }
 
+// judgement is one token on its way through the checks, which fill it from top to bottom. Nothing of it is to be believed
+// before all of them passed.
+type judgement struct {
+	token       string
+	certificate string // as CertificateSHA256 in wire.CheckRequest
+
+	compact *compact
+	header  *header
+	claims  *claims
+	issuer  *issuer
+	key     *key
+	set     *keySet
+	roles   []string
+}
+
+// check is one thing that a token must pass. ctx bounds what it may wait for.
+type check struct {
+	name string
+	do   func(ctx context.Context, v *verifier, j *judgement) *wire.Error
+}
+
+// checks are what a token must pass, in this order.
+var checks = []check{
+	{"form", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
+		j.compact, fail = parseCompact(j.token)
+		return fail
+	}},
+	{"header", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
+		j.header, fail = parseHeader(j.compact.header)
+		return fail
+	}},
+	{"payload", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
+		j.claims, fail = parseClaims(j.compact.payload)
+		return fail
+	}},
+	{"iss", findIssuer},
+	{"size", func(_ context.Context, _ *verifier, j *judgement) *wire.Error { return j.issuer.checkSize(j.token) }},
+	{"alg", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
+		return j.header.checkAlgorithm(j.issuer.IssuerConfig)
+	}},
+	{"typ", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
+		return j.header.checkType(j.issuer.Type)
+	}},
+	{"kid", func(_ context.Context, _ *verifier, j *judgement) *wire.Error { return j.header.checkKeyID() }},
+	{"times", checkTimes},
+	{"aud", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
+		return j.claims.checkAudience(j.issuer.IssuerConfig)
+	}},
+	{"sub", func(_ context.Context, _ *verifier, j *judgement) *wire.Error { return j.claims.checkSubject() }},
+	{"kind", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
+		return j.claims.checkKind(j.issuer.IssuerConfig)
+	}},
+	{"required_claims", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
+		return j.claims.checkRequired(j.issuer.required)
+	}},
+	{"key", findKey},
+	{"signature", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
+		return checkSignature(j.compact, j.header, j.key)
+	}},
+	{"cnf", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
+		return j.claims.checkBinding(j.certificate)
+	}},
+	{"roles", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
+		j.roles, fail = j.claims.roles(j.issuer.RolesClaim)
+		return fail
+	}},
+}
+
 // verify judges one token. certificateSHA256 is as in wire.CheckRequest. ctx bounds the wait for keys.
 func (v *verifier) verify(ctx context.Context, token, certificateSHA256 string) (*wire.Verified, *wire.Error) {
-	parts, fail := parseCompact(token)
-	if fail != nil {
+	j := &judgement{token: token, certificate: certificateSHA256}
+	if fail := v.judge(ctx, j, func(string, *wire.Error) {}); fail != nil {
 		return nil, fail
 	}
-	head, fail := parseHeader(parts.header)
-	if fail != nil {
-		return nil, fail
+	return j.verified(), nil
+}
+
+// judge puts a token through the checks until one fails, and tells saw of each.
+func (v *verifier) judge(ctx context.Context, j *judgement, saw func(check string, fail *wire.Error)) *wire.Error {
+	for i := range checks {
+		fail := checks[i].do(ctx, v, j)
+		saw(checks[i].name, fail)
+		if fail != nil {
+			return j.name(fail, checks[i].name)
+		}
 	}
-	body, fail := parseClaims(parts.payload)
-	if fail != nil {
-		return nil, fail
+	return nil
+}
+
+// name adds to a failure which check of which issuer's token it is.
+func (j *judgement) name(fail *wire.Error, check string) *wire.Error {
+	fail.Token = &wire.TokenName{Check: check}
+	if j.issuer != nil {
+		fail.Token.Issuer = j.issuer.Issuer
 	}
-	// The issuer chooses configuration, keys and limits, so it comes before all that depends on them, and it is compared
-	// to the letter (RFC 7519 section 4.1.1, RFC 8725 section 3.8).
-	iss, ok := v.issuers[body.issuer]
-	if !ok {
-		return nil, wire.Fail(wire.IssuerUnknown, bounded(body.issuer), nil)
+	if j.header != nil {
+		fail.Token.KeyID = bounded(j.header.kid)
 	}
-	if len(token) > iss.MaxTokenBytes {
-		return nil, wire.Fail(wire.TokenTooLarge, "", nil)
-	}
-	if fail := head.check(iss.IssuerConfig); fail != nil {
-		return nil, fail
-	}
-	if fail := body.check(iss.issuerRules, v.now()); fail != nil {
-		return nil, fail
-	}
-	k, set, fail := iss.keys.find(ctx, head.kid)
-	if fail != nil {
-		return nil, fail
-	}
-	if fail := checkSignature(parts, head, k); fail != nil {
-		return nil, fail
-	}
-	if fail := body.checkBinding(certificateSHA256); fail != nil {
-		return nil, fail
-	}
-	roles, fail := body.roles(iss.RolesClaim)
-	if fail != nil {
-		return nil, fail
-	}
+	return fail
+}
+
+// verified is what a token that passed every check says.
+func (j *judgement) verified() *wire.Verified {
+	c := j.claims
 	return &wire.Verified{
-		Issuer: body.issuer, Subject: body.subject, ExpiresAt: body.expires, IssuedAt: body.issued,
-		KeyID: head.kid, Algorithm: head.Algorithm, TokenID: bounded(body.id),
-		Roles: roles, Claims: parts.payload, KeySet: set.hash,
-	}, nil
+		Issuer: j.issuer.Issuer, Subject: c.subject, ExpiresAt: c.expires, IssuedAt: c.issued,
+		KeyID: j.header.kid, Algorithm: j.header.Algorithm, TokenID: bounded(c.id),
+		Roles: j.roles, Claims: j.compact.payload, KeySet: j.set.hash,
+	}
+}
+
+// findIssuer chooses configuration, keys and limits, so it comes before all that depends on them; iss is compared to the
+// letter (RFC 7519 section 4.1.1, RFC 8725 section 3.8).
+func findIssuer(_ context.Context, v *verifier, j *judgement) *wire.Error {
+	iss, ok := v.issuers[j.claims.issuer]
+	if !ok {
+		return wire.Fail(wire.IssuerUnknown, bounded(j.claims.issuer), nil)
+	}
+	j.issuer = iss
+	return nil
+}
+
+func checkTimes(_ context.Context, v *verifier, j *judgement) *wire.Error {
+	return j.claims.checkTimes(j.issuer.IssuerConfig, v.now().Unix())
+}
+
+func findKey(ctx context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
+	j.key, j.set, fail = j.issuer.keys.find(ctx, j.header.kid)
+	return fail
 }
 
 // checkSignature verifies with exactly the key and the algorithm that were named, after both were found to fit each

@@ -24,12 +24,14 @@ const (
 	// RequestID names one login across the three services.
 	RequestID = "request_id"
 
-	// Issuer is the token's iss, after it was verified.
+	// Issuer is the issuer whose token it is; of a token that was refused the one that it names, if that is configured.
 	Issuer = "issuer"
 	// Subject is the token's sub, after it was verified.
 	Subject = "subject"
-	// KeyID is the kid of the key that verified the token.
+	// KeyID is the kid of the key that verified the token, or that a refused one names.
 	KeyID = "kid"
+	// Check is the check that the token failed; absent when it passed them all.
+	Check = "check"
 
 	// Rule is the name of the rule that matched.
 	Rule = "rule"

@@ -161,7 +161,7 @@ const (
         allow_responses: true }`
 	TokencheckPermissions = `{
         publish: { deny: [">"] }
-        subscribe: { allow: ["auth.v1.token.check tokencheck", "auth.v1.ready.tokencheck", "$SRV.>"] }
+        subscribe: { allow: ["auth.v1.token.check tokencheck", "auth.v1.token.explain tokencheck", "auth.v1.ready.tokencheck", "$SRV.>"] }
         allow_responses: true }`
 	PolicyPermissions = `{
         publish: { deny: [">"] }

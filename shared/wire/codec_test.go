@@ -84,6 +84,9 @@ func TestGoldens(t *testing.T) {
 	golden(t, "grant", &grant)
 	golden(t, "grant_least", &wire.Grant{Rule: "device"})
 	golden(t, "error", wire.Fail(wire.AudienceMismatch, "aud", nil))
+	token := wire.Fail(wire.KeyUnknown, "known a b", nil)
+	token.Token = &wire.TokenName{Check: "key", Issuer: "https://zitadel.example.com", KeyID: "c"}
+	golden(t, "error_token", token)
 }
 
 // TestReasonsAreAppendOnly holds the table against a list that only grows.

@@ -49,6 +49,7 @@ const (
 	TokenOpaque           Code = 1020
 	TokenInactive         Code = 1021
 	CertificateMismatch   Code = 1022
+	BindingUnsupported    Code = 1023
 )
 
 // Codes of policy.
@@ -129,6 +130,7 @@ var reasons = []Reason{
 	{TokenOpaque, "token_opaque", Definite, "an opaque token, and no issuer is configured for introspection"},
 	{TokenInactive, "token_inactive", Definite, "the provider says that the token is not active"},
 	{CertificateMismatch, "certificate_mismatch", Definite, "the token is bound to a certificate that the client did not present"},
+	{BindingUnsupported, "binding_unsupported", Definite, "the token is bound (cnf) in a way that cannot be proven here, such as DPoP"},
 
 	{NoMatchingRule, "no_matching_rule", Definite, "no rule of the policy matched"},
 	{VariableUnresolved, "variable_unresolved", Definite, "a variable that the rule uses has no value, or several"},

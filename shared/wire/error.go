@@ -10,9 +10,18 @@ type Error struct {
 	Reason string `json:"reason"`
 	// Detail says which part was wrong, for the operator's record: bounded, never a token or part of one.
 	Detail string `json:"detail,omitempty"`
+	// Token names the check of the token that failed, nil when none did.
+	Token *TokenName `json:"token,omitempty"`
 	// Policy names the policy that refused, nil when none did.
 	Policy *PolicyName `json:"policy,omitempty"`
 	Cause  error       `json:"-"`
+}
+
+// TokenName says which check a token failed, and what it names, for the record. It is not verified.
+type TokenName struct {
+	Check  string `json:"check"`
+	Issuer string `json:"issuer,omitempty"` // a configured one; empty when none was found
+	KeyID  string `json:"kid,omitempty"`    // empty when it is not known
 }
 
 // PolicyName says which policy decided, and by which rule, for the record.

@@ -70,6 +70,10 @@ func NewSubjects(prefix string) (Subjects, error) {
 // TokenCheck is where tokencheck validates a token: CheckRequest, answered by Verified or Error.
 func (s Subjects) TokenCheck() string { return s.prefix + ".v1.token.check" }
 
+// TokenExplain is where tokencheck says how it judges the token of a CheckRequest; for operators, with a permission of
+// its own.
+func (s Subjects) TokenExplain() string { return s.prefix + ".v1.token.explain" }
+
 // PolicyDecide is where policy turns a verified token into a grant: DecideRequest, answered by Grant or Error.
 func (s Subjects) PolicyDecide() string { return s.prefix + ".v1.policy.decide" }
 
