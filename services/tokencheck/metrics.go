@@ -42,15 +42,15 @@ func (s *Service) collect(out chan<- prometheus.Metric) {
 	for reason, n := range s.tally.refused() {
 		out <- metricRefusals.Value(float64(n), reason)
 	}
-	for v, n := range s.tally.copy() {
-		issuer, reason := v.issuer, "none"
+	for o, n := range s.tally.copy() {
+		issuer, reason := o.issuer, "none"
 		if issuer == "" {
 			issuer = "none"
 		}
-		if v.code != 0 {
-			reason = v.code.String()
+		if o.code != 0 {
+			reason = o.code.String()
 		}
-		out <- metricTokens.Value(float64(n), issuer, v.result(), reason)
+		out <- metricTokens.Value(float64(n), issuer, o.result(), reason)
 	}
 	for name, i := range s.verifier.issuers {
 		st := i.stats()

@@ -59,7 +59,7 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 		}
 		v.issuers[iss.Issuer] = iss
 	}
-	return &Service{cfg: cfg, deps: deps, subjects: subjects, verifier: v, tally: tally{counts: map[verdict]int64{}}}, nil
+	return &Service{cfg: cfg, deps: deps, subjects: subjects, verifier: v, tally: tally{counts: map[outcome]int64{}}}, nil
 }
 
 // Run serves until ctx ends, then answers what it took on and returns nil. An error means that it can no longer serve.

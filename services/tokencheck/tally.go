@@ -7,44 +7,44 @@ import (
 	"harmony.internal/authcallout/shared/wire"
 )
 
-// verdict is what became of one token: accepted with code 0. issuer is a configured one, or empty when none was found.
-type verdict struct {
+// outcome is what became of one token: accepted with code 0. issuer is a configured one, or empty when none was found.
+type outcome struct {
 	issuer string
 	code   wire.Code
 }
 
-// result is the verdict in one word.
-func (v verdict) result() string {
+// result is the outcome in one word.
+func (o outcome) result() string {
 	switch {
-	case v.code == 0:
+	case o.code == 0:
 		return "accepted"
-	case v.code.Class() == wire.Definite:
+	case o.code.Class() == wire.Definite:
 		return "refused"
 	}
 	return "trouble"
 }
 
-// tally counts verdicts since the start. Safe for concurrent use.
+// tally counts outcomes since the start. Safe for concurrent use.
 type tally struct {
 	mu     sync.Mutex // guards counts, held for one increment or one copy
-	counts map[verdict]int64
+	counts map[outcome]int64
 }
 
 // count counts one answer. issuer is that of an accepted token; a failure names its own.
 func (t *tally) count(issuer string, fail *wire.Error) {
-	v := verdict{issuer: issuer}
+	o := outcome{issuer: issuer}
 	if fail != nil {
-		v.code = fail.Code
+		o.code = fail.Code
 		if fail.Token != nil {
-			v.issuer = fail.Token.Issuer
+			o.issuer = fail.Token.Issuer
 		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.counts[v]++
+	t.counts[o]++
 }
 
-func (t *tally) copy() map[verdict]int64 {
+func (t *tally) copy() map[outcome]int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return maps.Clone(t.counts)
@@ -53,9 +53,9 @@ func (t *tally) copy() map[verdict]int64 {
 // refused sums up by reason what was not accepted.
 func (t *tally) refused() map[string]int64 {
 	out := map[string]int64{}
-	for v, n := range t.copy() {
-		if v.code != 0 {
-			out[v.code.String()] += n
+	for o, n := range t.copy() {
+		if o.code != 0 {
+			out[o.code.String()] += n
 		}
 	}
 	return out

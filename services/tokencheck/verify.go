@@ -28,6 +28,7 @@ type judgement struct {
 	key     *key
 	set     *keySet
 	roles   []string
+	binding binding
 }
 
 // check is one thing that a token must pass. ctx bounds what it may wait for.
@@ -36,8 +37,11 @@ type check struct {
 	do   func(ctx context.Context, v *verifier, j *judgement) *wire.Error
 }
 
-// checks are what a token must pass, in this order.
-var checks = []check{
+// checks are what a token must pass, in this order: first what depends on the token and the keys alone, then what depends
+// on the connection and the moment.
+var checks = append(examination, forThisLogin...)
+
+var examination = []check{
 	{"form", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
 		j.compact, fail = parseCompact(j.token)
 		return fail
@@ -74,8 +78,9 @@ var checks = []check{
 	{"signature", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
 		return checkSignature(j.compact, j.header, j.key)
 	}},
-	{"cnf", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
-		return j.claims.checkBinding(j.certificate)
+	{"cnf", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
+		j.binding, fail = j.claims.binding()
+		return fail
 	}},
 	{"roles", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
 		j.roles, fail = j.claims.roles(j.issuer.RolesClaim)
@@ -83,17 +88,21 @@ var checks = []check{
 	}},
 }
 
+var forThisLogin = []check{
+	{"certificate", func(_ context.Context, _ *verifier, j *judgement) *wire.Error { return j.binding.check(j.certificate) }},
+}
+
 // verify judges one token. certificateSHA256 is as in wire.CheckRequest. ctx bounds the wait for keys.
 func (v *verifier) verify(ctx context.Context, token, certificateSHA256 string) (*wire.Verified, *wire.Error) {
 	j := &judgement{token: token, certificate: certificateSHA256}
-	if fail := v.judge(ctx, j, func(string, *wire.Error) {}); fail != nil {
+	if fail := v.walk(ctx, j, func(string, *wire.Error) {}); fail != nil {
 		return nil, fail
 	}
 	return j.verified(), nil
 }
 
-// judge puts a token through the checks until one fails, and tells saw of each.
-func (v *verifier) judge(ctx context.Context, j *judgement, saw func(check string, fail *wire.Error)) *wire.Error {
+// walk puts a token through the checks until one fails, and tells saw of each.
+func (v *verifier) walk(ctx context.Context, j *judgement, saw func(check string, fail *wire.Error)) *wire.Error {
 	for i := range checks {
 		fail := checks[i].do(ctx, v, j)
 		saw(checks[i].name, fail)

@@ -1,6 +1,7 @@
 package tokencheck
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/hmac"
 	"crypto/rsa"
@@ -35,6 +36,9 @@ func TestVerifyAccepts(t *testing.T) {
 		t.Errorf("%d fetches for three tokens", n)
 	}
 }
+
+// thumbprint is that of the client's certificate, other that of another.
+var thumbprint, other = oidctest.Encode(make([]byte, 32)), oidctest.Encode(bytes.Repeat([]byte{1}, 32))
 
 func TestVerifyClaims(t *testing.T) {
 	idp := oidctest.New(t)
@@ -118,18 +122,25 @@ func TestVerifyClaims(t *testing.T) {
 		{"required claim an object", oidctest.Claims{"tenant": map[string]any{"a": 1}}, wire.RequiredClaimMismatch},
 		{"roles a number", oidctest.Claims{oidctest.RolesClaim: 1}, wire.ClaimInvalid},
 		{"5,000 roles", oidctest.Claims{oidctest.RolesClaim: roles}, wire.TokenTooLarge},
-		{"bound to a certificate", oidctest.Claims{"cnf": map[string]any{"x5t#S256": "other"}}, wire.CertificateMismatch},
-		{"bound in another way", oidctest.Claims{"cnf": map[string]any{"jkt": "x"}}, wire.CertificateMismatch},
+		{"bound to a certificate", oidctest.Claims{"cnf": map[string]any{"x5t#S256": other}}, wire.CertificateMismatch},
+		{"bound to a DPoP key", oidctest.Claims{"cnf": map[string]any{"jkt": other}}, wire.BindingUnsupported},
+		{"bound to this certificate and to a DPoP key", oidctest.Claims{"cnf": map[string]any{"x5t#S256": thumbprint, "jkt": other}}, wire.BindingUnsupported},
+		{"bound, by a member in another case", oidctest.Claims{"cnf": map[string]any{"x5t#s256": thumbprint}}, wire.BindingUnsupported},
+		{"bound to nothing", oidctest.Claims{"cnf": map[string]any{}}, wire.BindingUnsupported},
+		{"bound to an empty thumbprint", oidctest.Claims{"cnf": map[string]any{"x5t#S256": ""}}, wire.BindingUnsupported},
+		{"bound to a padded thumbprint", oidctest.Claims{"cnf": map[string]any{"x5t#S256": thumbprint + "="}}, wire.BindingUnsupported},
+		{"bound to a SHA-1 thumbprint", oidctest.Claims{"cnf": map[string]any{"x5t#S256": oidctest.Encode(make([]byte, 20))}}, wire.BindingUnsupported},
+		{"cnf a string", oidctest.Claims{"cnf": thumbprint}, wire.BindingUnsupported},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, fail := v.verify(withBudget(t), idp.Mint(t, "RS256", base.With(tt.change)), "thumbprint")
+			_, fail := v.verify(withBudget(t), idp.Mint(t, "RS256", base.With(tt.change)), thumbprint)
 			if code(fail) != tt.want {
 				t.Errorf("got %v, want %v", fail, tt.want)
 			}
 		})
 	}
-	bound := base.With(oidctest.Claims{"cnf": map[string]any{"x5t#S256": "thumbprint"}})
-	if _, fail := v.verify(withBudget(t), idp.Mint(t, "RS256", bound), "thumbprint"); fail != nil {
+	bound := base.With(oidctest.Claims{"cnf": map[string]any{"x5t#S256": thumbprint}})
+	if _, fail := v.verify(withBudget(t), idp.Mint(t, "RS256", bound), thumbprint); fail != nil {
 		t.Errorf("bound token with its certificate: %v", fail)
 	}
 	if n := idp.KeyFetches(); n != 1 {
