@@ -25,7 +25,8 @@ build: ## Build all programs into bin/, static and stamped with the version.
 
 .PHONY: demo
 demo: build ## Watch devices log in: provider, nats-server and services on this machine. KEEP=1 stays up.
-	go run ./e2e/cmd/demo -bin bin $(if $(KEEP),-keep)
+	@CGO_ENABLED=0 go build -trimpath -o bin/ ./e2e/cmd/demo
+	@exec bin/demo -bin bin $(if $(KEEP),-keep)
 
 .PHONY: test
 test: test-workspace test-alone check-deps ## Run every test that needs only Go.

@@ -22,7 +22,7 @@ Every process writes to standard error: one JSON object a line, or lines for a p
 (` + "`log.format`" + `). No entry holds a token or a part of one. Text that a client chose is shortened, and what cannot be printed in it is replaced.
 
 The decision record is also published on NATS, as a JSON object with ` + "`time`, `service`, `version`" + ` and the same fields, on
-` + "`auth.v1.decision.OUTCOME`" + ` in the services' account (` + "`publish_decisions`" + ` in callout.yaml): ` + "`nats sub 'auth.v1.decision.>'`" + ` shows who comes and goes.
+` + "`auth.v1.decision.OUTCOME`" + ` in the services' account (` + "`publish_decisions`" + ` in callout.yaml): ` + "`nats sub 'auth.v1.decision.*'`" + ` shows who comes and goes.
 Fields may be added; none changes its name or its meaning. One more outcome exists there, ` + "`unanswered`" + `: nats-server gave up a login that no callout
 decided, in time or at all; it has the fields of the client and of the server alone.
 `)
