@@ -114,7 +114,14 @@ func audience(raw json.RawMessage) ([]string, bool) {
 
 // checkAudience wants one of the issuer's audiences (RFC 7519 section 4.1.3, RFC 8725 section 3.9).
 func (c *claims) checkAudience(cfg *IssuerConfig) *wire.Error {
-	if !slices.ContainsFunc(c.audience, func(a string) bool { return slices.Contains(cfg.Audiences, a) }) {
+	names := c.audience
+	if cfg.AudienceClaim != "aud" {
+		var ok bool
+		if names, ok = audience(c.all[cfg.AudienceClaim]); !ok {
+			return wire.Fail(wire.ClaimInvalid, cfg.AudienceClaim+" is not a string or a list of strings", nil)
+		}
+	}
+	if !slices.ContainsFunc(names, func(a string) bool { return slices.Contains(cfg.Audiences, a) }) {
 		return wire.Fail(wire.AudienceMismatch, "", nil)
 	}
 	return nil

@@ -38,12 +38,20 @@ type IssuerConfig struct {
 	// Audiences are the values of which at least one must be in a token's aud. Required. With Zitadel the project's id;
 	// anybody can ask for it, so it authorizes nothing: a rule must ask for a role.
 	Audiences []string `yaml:"audiences"`
+	// AudienceClaim is the claim that audiences are looked for in, for a provider whose access tokens have no aud: client_id
+	// with AWS Cognito. It must be one that the provider sets and nobody chooses. Default aud.
+	AudienceClaim string `yaml:"audience_claim"`
 	// Algorithms are the values of alg that are accepted. Required. Of RS256, RS384, RS512, PS256, PS384, PS512, ES256,
 	// ES384, ES512 and EdDSA.
 	Algorithms []string `yaml:"algorithms"`
 	// Profile is generic or zitadel. zitadel refuses what Zitadel signs with the same keys and is no access token: ID and
-	// logout tokens (azp, at_hash, nonce or events, or no jti). Default generic.
+	// logout tokens (azp, at_hash, nonce or events, or no jti), decodes the metadata, and finds the roles. Default generic.
 	Profile string `yaml:"profile"`
+	// Kind is access or any. access refuses ID tokens: those with nonce, at_hash, c_hash or s_hash, or that say what they are
+	// (Keycloak's claim typ, Cognito's token_use), unless they say that they are access tokens. any takes ID tokens as well, for a
+	// provider whose access tokens look like them, as those of Dex do, or one that has no others; whoever can log in to the client
+	// whose id is in audiences then has a token that passes. Refresh, logout and event tokens are never taken. Default access.
+	Kind string `yaml:"kind"`
 	// Type is what the header's typ must say: accept takes JWT, at+jwt or none; require takes at+jwt alone (RFC 9068);
 	// ignore takes anything. Default accept.
 	Type string `yaml:"typ"`
@@ -53,7 +61,8 @@ type IssuerConfig struct {
 	// is a list satisfies it with any of its elements.
 	RequiredClaims map[string]any `yaml:"required_claims"`
 	// RolesClaim names the claim with the roles: a list of names, or an object keyed by name as Zitadel sends it. A name
-	// with dots that is no claim itself leads into objects (realm_access.roles). Default: no roles.
+	// with dots that is no claim itself leads into objects (realm_access.roles). Default: with the profile zitadel and a single
+	// audience urn:zitadel:iam:org:project:AUDIENCE:roles, else no roles.
 	RolesClaim string `yaml:"roles_claim"`
 	// Leeway is how far the provider's clock may differ for exp, nbf and iat. Default 30s, at most 2m. A session ends at
 	// exp whatever the leeway.
@@ -72,13 +81,15 @@ type IssuerConfig struct {
 	InsecureHTTP bool `yaml:"insecure_http"`
 }
 
-// Values of Profile and Type.
+// Values of Profile, Type and Kind.
 const (
 	profileGeneric = "generic"
 	profileZitadel = "zitadel"
 	typeAccept     = "accept"
 	typeRequire    = "require"
 	typeIgnore     = "ignore"
+	kindAccess     = "access"
+	kindAny        = "any"
 )
 
 const (
@@ -104,6 +115,15 @@ func (c *Config) SetDefaults() {
 func (c *IssuerConfig) setDefaults() {
 	if c.Profile == "" {
 		c.Profile = profileGeneric
+	}
+	if c.Kind == "" {
+		c.Kind = kindAccess
+	}
+	if c.AudienceClaim == "" {
+		c.AudienceClaim = "aud"
+	}
+	if c.RolesClaim == "" && c.Profile == profileZitadel && len(c.Audiences) == 1 {
+		c.RolesClaim = zitadelRolesClaim(c.Audiences[0])
 	}
 	if c.Type == "" {
 		c.Type = typeAccept
@@ -160,6 +180,12 @@ func (c *IssuerConfig) check(key string, r *config.Report) {
 	}
 	if c.Profile != profileGeneric && c.Profile != profileZitadel {
 		r.Errorf(key+".profile", "%q: must be generic or zitadel", c.Profile)
+	}
+	if c.Kind != kindAccess && (c.Kind != kindAny || c.Profile == profileZitadel) {
+		r.Errorf(key+".kind", "%q: must be access, or any with the profile generic", c.Kind)
+	}
+	if c.Profile == profileZitadel && c.RolesClaim == "" {
+		r.Warnf(key+".roles_claim", "with several audiences it must be set, else no token has a role: %s", zitadelRolesClaim("PROJECT"))
 	}
 	if c.Type != typeAccept && c.Type != typeRequire && c.Type != typeIgnore {
 		r.Errorf(key+".typ", "%q: must be accept, require or ignore", c.Type)

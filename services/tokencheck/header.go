@@ -15,7 +15,7 @@ import (
 type header struct {
 	Algorithm string          `json:"alg"`
 	KeyID     json.RawMessage `json:"kid"`
-	Type      *string         `json:"typ"`
+	Type      json.RawMessage `json:"typ"`
 
 	Critical json.RawMessage `json:"crit"`
 	Unencode json.RawMessage `json:"b64"`
@@ -23,8 +23,11 @@ type header struct {
 	KeySet   json.RawMessage `json:"jku"`
 	CertURL  json.RawMessage `json:"x5u"`
 	Certs    json.RawMessage `json:"x5c"`
+	Encrypt  json.RawMessage `json:"enc"` // of a JWE (RFC 7516 section 4.1.2)
+	Compress json.RawMessage `json:"zip"` // of a JWE (RFC 7516 section 4.1.3)
 
 	kid string
+	typ string // in small letters and without application/; empty when absent
 }
 
 const (
@@ -49,10 +52,17 @@ func parseHeader(data []byte) (*header, *wire.Error) {
 	for _, forbidden := range []struct {
 		name  string
 		value json.RawMessage
-	}{{"crit", h.Critical}, {"b64", h.Unencode}, {"jwk", h.Key}, {"jku", h.KeySet}, {"x5u", h.CertURL}, {"x5c", h.Certs}} {
+	}{{"crit", h.Critical}, {"b64", h.Unencode}, {"jwk", h.Key}, {"jku", h.KeySet}, {"x5u", h.CertURL}, {"x5c", h.Certs}, {"enc", h.Encrypt}, {"zip", h.Compress}} {
 		if forbidden.value != nil {
 			return nil, wire.Fail(wire.HeaderForbidden, forbidden.name, nil)
 		}
+	}
+	if h.Type != nil {
+		if !isString(h.Type, &h.typ) || h.typ == "" {
+			return nil, wire.Fail(wire.TokenMalformed, "header: typ is not a media type", nil)
+		}
+		// It compares without case and without the prefix application/ (RFC 7515 section 4.1.9).
+		h.typ = strings.TrimPrefix(strings.ToLower(h.typ), "application/")
 	}
 	return h, nil
 }
@@ -81,18 +91,19 @@ func (h *header) checkKeyID() *wire.Error {
 	return nil
 }
 
-// typeAllowed judges typ, whose values compare without case and without the prefix application/ (RFC 7515 section
-// 4.1.9). A wrong one is how ID, logout and event tokens with the same issuer and keys are told apart (RFC 8725
-// section 3.11, RFC 9068 section 4).
+// typAccessToken is the typ of an access token (RFC 9068 section 2.1).
+const typAccessToken = "at+jwt"
+
+// typeAllowed judges typ. A wrong one is how ID, logout and event tokens with the same issuer and keys are told apart (RFC
+// 8725 section 3.11, RFC 9068 section 4).
 func (h *header) typeAllowed(mode string) bool {
-	if mode == typeIgnore {
+	switch mode {
+	case typeIgnore:
 		return true
+	case typeAccept:
+		return h.typ == typAccessToken || h.typ == "jwt" || h.typ == ""
 	}
-	typ := ""
-	if h.Type != nil {
-		typ = strings.TrimPrefix(strings.ToLower(*h.Type), "application/")
-	}
-	return typ == "at+jwt" || (mode == typeAccept && (h.Type == nil || typ == "jwt"))
+	return h.typ == typAccessToken
 }
 
 func notPrintable(r rune) bool { return !unicode.IsPrint(r) }

@@ -28,7 +28,9 @@ type judgement struct {
 	key     *key
 	set     *keySet
 	roles   []string
-	binding binding
+	// metadata are decoded, with the profile zitadel alone.
+	metadata map[string]string
+	binding  binding
 }
 
 // check is one thing that a token must pass. ctx bounds what it may wait for.
@@ -69,7 +71,7 @@ var examination = []check{
 	}},
 	{"sub", func(_ context.Context, _ *verifier, j *judgement) *wire.Error { return j.claims.checkSubject() }},
 	{"kind", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
-		return j.claims.checkKind(j.issuer.IssuerConfig)
+		return j.claims.checkKind(j.issuer.IssuerConfig, j.header.typ)
 	}},
 	{"required_claims", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
 		return j.claims.checkRequired(j.issuer.required)
@@ -83,6 +85,9 @@ var examination = []check{
 		return fail
 	}},
 	{"roles", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
+		if j.issuer.Profile == profileZitadel {
+			j.metadata = j.claims.metadata()
+		}
 		j.roles, fail = j.claims.roles(j.issuer.RolesClaim)
 		return fail
 	}},
@@ -131,7 +136,7 @@ func (j *judgement) verified() *wire.Verified {
 	return &wire.Verified{
 		Issuer: j.issuer.Issuer, Subject: c.subject, ExpiresAt: c.expires, IssuedAt: c.issued,
 		KeyID: j.header.kid, Algorithm: j.header.Algorithm, TokenID: bounded(c.id),
-		Roles: j.roles, Claims: j.compact.payload, KeySet: j.set.hash,
+		Roles: j.roles, Metadata: j.metadata, Claims: j.compact.payload, KeySet: j.set.hash,
 	}
 }
 

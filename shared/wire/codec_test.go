@@ -27,6 +27,7 @@ var verified = wire.Verified{
 	Algorithm: "RS256",
 	TokenID:   "V2_1-at_2",
 	Roles:     []string{"device"},
+	Metadata:  map[string]string{"site": "Zürich"},
 	Claims:    json.RawMessage(`{"iss":"https://zitadel.example.com","sub":"400938672414788646","exp":1795517272,"device_id":"sensor-a"}`),
 	KeySet:    "c0ffee",
 }

@@ -17,18 +17,22 @@ type Verified struct {
 	Issuer string `json:"issuer"`
 	// Subject is the token's sub, never empty. Issuer and Subject together are the identity.
 	Subject string `json:"subject"`
-	// ExpiresAt is the token's exp. The session must not outlive it.
+	// ExpiresAt is the token's exp, or an earlier moment at which the session must end.
 	ExpiresAt int64 `json:"expires_at"`
 	// IssuedAt is the token's iat, 0 if it carries none.
 	IssuedAt int64 `json:"issued_at,omitempty"`
-	// KeyID and Algorithm say what verified the signature; both empty for an introspected token.
+	// KeyID and Algorithm say what verified the signature; both empty for an opaque token.
 	KeyID     string `json:"kid,omitempty"`
 	Algorithm string `json:"alg,omitempty"`
 	// TokenID is the token's jti, for the record only.
 	TokenID string `json:"token_id,omitempty"`
 	// Roles are the names found at the issuer's roles_claim, sorted.
 	Roles []string `json:"roles,omitempty"`
-	// Claims is the token's payload as it was signed: one JSON object without duplicate members, at most MaxClaimsBytes.
+	// Metadata are the user's metadata, decoded, where the issuer's profile knows of any. On Zitadel a user can write its
+	// own: they are no identity.
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// Claims is the token's payload as it was signed, of an opaque token what the provider's introspection says about it: one
+	// JSON object without duplicate members, at most MaxClaimsBytes.
 	Claims json.RawMessage `json:"claims"`
 	// KeySet identifies the key set that verified the token, for comparison between replicas.
 	KeySet string `json:"key_set,omitempty"`

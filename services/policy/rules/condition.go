@@ -24,6 +24,7 @@ func newEnvironment() (*environment, error) {
 	env, err := cel.NewEnv(
 		cel.Variable("claims", cel.MapType(cel.StringType, cel.DynType)),
 		cel.Variable("roles", cel.ListType(cel.StringType)),
+		cel.Variable("metadata", cel.MapType(cel.StringType, cel.StringType)),
 		cel.Variable("issuer", cel.StringType),
 		cel.Variable("subject", cel.StringType),
 		cel.Variable("client", cel.MapType(cel.StringType, cel.DynType)),

@@ -64,6 +64,8 @@ func (f *facts) ResolveName(name string) (any, bool) {
 		return f.claims, true
 	case "roles":
 		return texts(f.request.Token.Roles), true
+	case "metadata":
+		return metadataInput(f.request.Token.Metadata), true
 	case "issuer":
 		return f.request.Token.Issuer, true
 	case "subject":
@@ -160,6 +162,13 @@ func clientInput(c *wire.Client) map[string]any {
 			"subject": tls.Subject, "dns": texts(tls.DNS), "uris": texts(tls.URIs), "emails": texts(tls.Emails), "sha256": tls.SHA256,
 		},
 	}
+}
+
+func metadataInput(metadata map[string]string) map[string]string {
+	if metadata == nil {
+		return map[string]string{}
+	}
+	return metadata
 }
 
 func texts(list []string) []string {

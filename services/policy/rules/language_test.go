@@ -20,6 +20,10 @@ func ask(claims string, edit ...func(*wire.DecideRequest)) *wire.DecideRequest {
 	return q
 }
 
+func metadata(name, value string) func(*wire.DecideRequest) {
+	return func(q *wire.DecideRequest) { q.Token.Metadata = map[string]string{name: value} }
+}
+
 func certificate(dns ...string) func(*wire.DecideRequest) {
 	return func(q *wire.DecideRequest) { q.Client.TLS = &wire.ClientTLS{DNS: dns} }
 }
@@ -38,6 +42,9 @@ func TestVariables(t *testing.T) {
 		{"a bad first is not passed over", `{from: [a, b]}`, ask(`{"a":"*","b":"x"}`), nil, "", wire.VariableInvalid},
 		{"inside an object", `{from: [a.b]}`, ask(`{"a":{"b":"x"}}`), nil, "x", 0},
 		{"Zitadel's metadata", `{from: ["urn:zitadel:iam:user:metadata.device_id"], base64url: true}`, ask(`{"urn:zitadel:iam:user:metadata":{"device_id":"c2Vuc29yLWE"}}`), nil, "sensor-a", 0},
+		{"metadata", `{from: ["metadata:site"]}`, ask(`{}`, metadata("site", "berlin")), nil, "berlin", 0},
+		{"metadata that is no token", `{from: ["metadata:site"]}`, ask(`{}`, metadata("site", "a.>")), nil, "", wire.VariableInvalid},
+		{"metadata that is not there", `{from: ["metadata:site"]}`, ask(`{}`, metadata("floor", "1")), nil, "", wire.VariableUnresolved},
 		{"decoded, then judged", `{from: [a], base64url: true}`, ask(`{"a":"YS4-"}`), nil, "", wire.VariableInvalid},
 		{"not base64url", `{from: [a], base64url: true}`, ask(`{"a":"%%"}`), nil, "", wire.VariableInvalid},
 		{"prefix and case", `{from: [a], strip_prefix: "dev:", lower: true}`, ask(`{"a":"dev:ABC"}`), nil, "abc", 0},

@@ -21,6 +21,7 @@ const (
 	fromClaim originKind = iota
 	fromTLS
 	fromRegistry
+	fromMetadata
 	fromClient // chosen by the client: proves nothing
 )
 
@@ -43,6 +44,8 @@ func parseOrigin(text string) (origin, error) {
 		o.kind, o.name, fields = fromClient, name, clientFields
 	case "registry":
 		o.kind, o.name = fromRegistry, name
+	case "metadata":
+		o.kind, o.name = fromMetadata, name
 	}
 	switch {
 	case o.name == "":
@@ -68,6 +71,9 @@ func (o origin) value(f *facts) (value any, ok bool) {
 			return f.device.DeviceID, true
 		}
 		v, ok := f.device.Attributes[o.name]
+		return v, ok
+	case fromMetadata:
+		v, ok := f.request.Token.Metadata[o.name]
 		return v, ok
 	default:
 		return member(f.claims, o.name)

@@ -22,6 +22,7 @@ type Variable struct {
 	// From are origins; the first that has a value is taken, and a bad value is not passed over for one further on. A word
 	// is a claim; one with dots that is no claim itself leads into objects. tls:dns, tls:uri, tls:email and tls:sha256 are
 	// of the certificate that the server verified. registry:device_id and registry:NAME are of the device registry.
+	// metadata:NAME is of the user's metadata at the provider, decoded; on Zitadel a user can write its own.
 	// untrusted:client_name, untrusted:user and untrusted:mqtt_client_id are what the client itself chose, and prove
 	// nothing. Required.
 	From []string `yaml:"from"`
@@ -30,7 +31,7 @@ type Variable struct {
 	List bool `yaml:"list"`
 	// MaxItems is the longest list accepted. Default 32, at most 256.
 	MaxItems int `yaml:"max_items"`
-	// Base64URL decodes the value first, as Zitadel's metadata need it. Default false.
+	// Base64URL decodes the value first. metadata:NAME is decoded already. Default false.
 	Base64URL bool `yaml:"base64url"`
 	// StripPrefix is taken off the value's front if it is there, after decoding.
 	StripPrefix string `yaml:"strip_prefix"`

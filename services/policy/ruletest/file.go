@@ -40,6 +40,8 @@ type Token struct {
 	Subject string `yaml:"subject"`
 	// Roles are its roles, as tokencheck reads them from roles_claim.
 	Roles []string `yaml:"roles"`
+	// Metadata are the user's metadata, decoded.
+	Metadata map[string]string `yaml:"metadata"`
 	// Claims are all its claims.
 	Claims map[string]any `yaml:"claims"`
 }
@@ -165,7 +167,7 @@ func (t *Test) request() (*wire.DecideRequest, rules.Context, error) {
 		return nil, c, fmt.Errorf("claims: %w", err)
 	}
 	q := &wire.DecideRequest{
-		Token:  wire.Verified{Issuer: t.Token.Issuer, Subject: t.Token.Subject, Roles: t.Token.Roles, Claims: claims},
+		Token:  wire.Verified{Issuer: t.Token.Issuer, Subject: t.Token.Subject, Roles: t.Token.Roles, Metadata: t.Token.Metadata, Claims: claims},
 		Client: wire.Client{Host: t.Client.Host, Kind: "Client", Type: t.Client.Type, Name: t.Client.Name, User: t.Client.User, MQTTClientID: t.Client.MQTTClientID},
 	}
 	if len(t.Client.DNS)+len(t.Client.URIs)+len(t.Client.Emails) > 0 {
