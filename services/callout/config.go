@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/nats-io/nkeys"
+
 	"harmony.internal/authcallout/shared/config"
 	"harmony.internal/authcallout/shared/logx"
 	"harmony.internal/authcallout/shared/monitor"
@@ -30,10 +32,27 @@ type Config struct {
 	// IssuerSeedFile is a file with the account seed (SA...) whose public key nats-server's auth_callout names as issuer.
 	// Required. Who holds it can admit anybody: mode 0600, and on no other host than the callouts'.
 	IssuerSeedFile config.Path `yaml:"issuer_seed_file"`
+	// NextIssuerSeedFile is a file with the account seed that replaces the other one. The file may be missing or empty: then there
+	// is none. Each server gets its answers signed by the key that it names as issuer at that moment, so the new one takes over
+	// on each server when that is reloaded. Seed files are read again when they change and on SIGHUP.
+	NextIssuerSeedFile config.Path `yaml:"next_issuer_seed_file"`
 	// XKeySeedFile is a file with the curve seed (SX...) whose public key nats-server's auth_callout names as xkey. Empty:
 	// requests, and the tokens in them, cross NATS in plain text. Once it is set, plaintext requests are refused, so set
 	// it together with the server's xkey.
 	XKeySeedFile config.Path `yaml:"xkey_seed_file"`
+	// NextXKeySeedFile is a file with the curve seed that replaces the other one; as with next_issuer_seed_file it may be missing.
+	// Requests sealed for either are opened, and the answer is sealed by the same.
+	NextXKeySeedFile config.Path `yaml:"next_xkey_seed_file"`
+
+	// ServerIDs are the public keys (N...) of the nats-servers whose requests are taken; others are refused. A nats-server makes
+	// itself a new key at every start, so this is for servers that are seldom restarted, and the list must be extended before they
+	// are asked to serve; verify_servers needs no list. The log has the id of every server that asks for the first time. Default:
+	// every server is taken that signs its requests.
+	ServerIDs []string `yaml:"server_ids"`
+	// VerifyServers refuses requests of servers that do not answer under their id: an id that is not in server_ids is asked, once,
+	// by the system account's KICK, which only the servers of this system answer. It needs the right to KICK. Whoever may publish
+	// in the callout's account can make up a server's key; with this such requests are refused. Default false.
+	VerifyServers bool `yaml:"verify_servers"`
 
 	// Account is the name of the account for a grant that names none. Default DEVICES.
 	Account string `yaml:"account"`
@@ -134,9 +153,23 @@ func (c *Config) checkKeys(r *config.Report) {
 	} else if _, err := readCurveKey(c.XKeySeedFile); err != nil {
 		r.Errorf("xkey_seed_file", "%v", err)
 	}
+	if _, err := optional(c.NextIssuerSeedFile, readSigningKey); err != nil {
+		r.Errorf("next_issuer_seed_file", "%v", err)
+	}
+	if _, err := optional(c.NextXKeySeedFile, readCurveKey); err != nil {
+		r.Errorf("next_xkey_seed_file", "%v", err)
+	}
+	if c.NextXKeySeedFile != "" && c.XKeySeedFile == "" {
+		r.Errorf("next_xkey_seed_file", "needs xkey_seed_file: the first xkey is set there")
+	}
 }
 
 func (c *Config) checkAccounts(r *config.Report) {
+	for i, id := range c.ServerIDs {
+		if !nkeys.IsValidPublicServerKey(id) {
+			r.Errorf(indexed("server_ids", i), "%q is no server's public key (N...); the log shows it", id)
+		}
+	}
 	if !accountName.MatchString(c.Account) {
 		r.Errorf("account", "%q is no account name: 1 to 128 letters, digits, '_', '-' or '.'", c.Account)
 	}
@@ -153,6 +186,9 @@ func (c *Config) checkTimes(r *config.Report) {
 	}
 	if c.MaxBudget-answerMargin < minBudget || c.MaxBudget > maxServerWait {
 		r.Errorf("max_budget", "must lie between %s and %s", minBudget+answerMargin, maxServerWait)
+	}
+	if c.MaxBudget < c.ClientPatience {
+		r.Warnf("max_budget", "%s is shorter than client_patience, %s: logins are given up while their clients still wait", c.MaxBudget, c.ClientPatience)
 	}
 	if c.ClockLeeway < 0 || c.ClockLeeway > 5*time.Minute || c.ClockLeeway%time.Second != 0 {
 		r.Errorf("clock_leeway", "must be whole seconds between 1s and 5m: a request's times are whole seconds")

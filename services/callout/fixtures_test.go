@@ -35,7 +35,7 @@ func must[T any](v T, err error) T {
 
 // claims are those of an ordinary request at now.
 func (a *authority) claims(now time.Time) *jwt.AuthorizationRequestClaims {
-	c := jwt.NewAuthorizationRequestClaims(must(must(nkeys.CreateAccount()).PublicKey()))
+	c := jwt.NewAuthorizationRequestClaims(testIssuer.public)
 	c.Audience = requestAudience
 	c.UserNkey = must(must(nkeys.CreateUser()).PublicKey())
 	c.Server = jwt.ServerID{Name: "s1", Host: "127.0.0.1", ID: a.id, Version: "2.15.2"}
@@ -62,10 +62,18 @@ func newIssuer(t testing.TB) *signingKey {
 	return must(newSigningKey(seed))
 }
 
+// testIssuer is what every authority of these tests trusts.
+var testIssuer = must(newSigningKey(must(must(nkeys.CreateAccount()).Seed())))
+
+// holding returns keys with testIssuer and these xkeys.
+func holding(curves ...nkeys.KeyPair) func() *keys {
+	k := &keys{issuers: []*signingKey{testIssuer}, curves: curves}
+	return func() *keys { return k }
+}
+
 func newMinter(t testing.TB) *minter {
 	t.Helper()
 	return &minter{
-		key:        newIssuer(t),
 		maxSession: 24 * time.Hour,
 		spread:     5 * time.Minute,
 		maxUserJWT: defaultMaxUserJWT,

@@ -45,6 +45,7 @@ type handler struct {
 	neighbours neighbours
 	budget     budget
 	hangups    *hangups
+	servers    *servers
 	// account is for a grant that names none, accounts all that a grant may name.
 	account  string
 	accounts []string
@@ -75,6 +76,13 @@ func (h *handler) login(ctx context.Context, m message, d *decision) *wire.Error
 		return fail
 	}
 	m.Shorten(m.received.Add(h.budget.of(req.Wait)))
+	if fail := h.servers.admit(ctx, req); fail != nil {
+		return fail
+	}
+	if req.signer == nil {
+		// An answer by another key would be an authorization error to the client.
+		return wire.Fail(wire.IssuerKeyMissing, "the server trusts "+req.Issuer, nil)
+	}
 
 	token, fail := req.Credentials.token()
 	if fail != nil {
@@ -128,7 +136,7 @@ func (h *handler) mint(req *authRequest, v *wire.Verified, g *wire.Grant, d *dec
 func (h *handler) refuse(m message, d *decision, fail *wire.Error) {
 	d.fail = fail
 	switch {
-	case d.request == nil:
+	case d.request == nil, fail.Code == wire.RequestServer:
 		d.outcome = outcomeRefused
 		m.Count(fail)
 		return

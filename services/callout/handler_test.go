@@ -76,11 +76,12 @@ func newBench(t *testing.T) *bench {
 	h := &hangups{conn: b.kicks, subjects: must(wire.NewSubjects("")), reply: "_AUTH_INBOX.callout.x"}
 	h.allowed.Store(true)
 	b.handler = &handler{
-		opener:     &opener{leeway: defaultClockLeeway},
+		opener:     &opener{keys: holding(), leeway: defaultClockLeeway},
 		minter:     newMinter(t),
 		neighbours: b.near,
 		budget:     budget{patience: 2 * time.Second, maximum: 10 * time.Second},
 		hangups:    h,
+		servers:    newServers(&Config{ClientPatience: defaultPatience}, zap.NewNop(), time.Now, nil),
 		account:    "DEVICES",
 		accounts:   []string{"DEVICES"},
 		now:        time.Now,

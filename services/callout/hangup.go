@@ -94,19 +94,19 @@ type kickReply struct {
 	} `json:"error"`
 }
 
-// probe finds out whether this connection may hang up, by asking its own server to close connection 0, which does not
-// exist. The server answers that it does not; without the right nobody answers.
-func (h *hangups) probe(ctx context.Context, nc *nats.Conn) error {
+// probe asks the server of this id to close connection 0, which does not exist. The server answers that it does not; without
+// the right, or without such a server, nobody answers. The request reaches the system account, in which only servers and
+// its administrators can answer.
+func (h *hangups) probe(ctx context.Context, nc *nats.Conn, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	id := nc.ConnectedServerId()
 	if id == "" {
 		return nats.ErrDisconnected
 	}
 	m, err := nc.RequestWithContext(ctx, h.subjects.Kick(id), kickBody(0))
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("nobody serves %s: the system account's KICK is not imported", h.subjects.Kick("*"))
+		return fmt.Errorf("nobody serves %s: the system account's KICK is not imported: %w", h.subjects.Kick("*"), err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer on %s: this user may not publish there, or the server is busy", h.subjects.Kick("*"))
 	case err != nil:
@@ -124,7 +124,7 @@ func (h *hangups) probe(ctx context.Context, nc *nats.Conn) error {
 
 // look probes and takes the result over; it logs at start, at changes, and never more.
 func (h *hangups) look(ctx context.Context, nc *nats.Conn, first bool, log *zap.Logger) {
-	err := h.probe(ctx, nc)
+	err := h.probe(ctx, nc, nc.ConnectedServerId())
 	if ctx.Err() != nil || errors.Is(err, nats.ErrDisconnected) {
 		return
 	}

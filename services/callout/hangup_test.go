@@ -52,7 +52,7 @@ func TestCalloutUserInTheSystemAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &hangups{conn: conn, subjects: must(wire.NewSubjects(""))}
-	if err := h.probe(t.Context(), conn.Conn); err != nil {
+	if err := h.probe(t.Context(), conn.Conn, conn.ConnectedServerId()); err != nil {
 		t.Fatalf("no right to hang up: %v", err)
 	}
 	for _, subject := range []string{
@@ -71,14 +71,14 @@ func TestProbeWithoutTheImport(t *testing.T) {
 	s := top.Run(t)
 	nc := natstest.Connect(t, s, nats.UserInfo(natstest.ServiceUser, natstest.ServiceUser))
 	h := &hangups{conn: nc, subjects: must(wire.NewSubjects(""))}
-	if err := h.probe(t.Context(), nc); err == nil {
+	if err := h.probe(t.Context(), nc, nc.ConnectedServerId()); err == nil {
 		t.Fatal("the probe found a right")
 	}
 	// A client in the same account that answers in the server's place is not believed.
 	if _, err := nc.Subscribe("auth.kick.*", func(m *nats.Msg) { _ = m.Respond([]byte(`{"server":{"id":"NX"},"error":{}}`)) }); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.probe(t.Context(), nc); err == nil {
+	if err := h.probe(t.Context(), nc, nc.ConnectedServerId()); err == nil {
 		t.Fatal("the probe believed another")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/nats-io/jwt/v2"
-	"github.com/nats-io/nkeys"
 
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -19,9 +18,6 @@ const spreadShare = 10
 
 // minter turns grants into signed answers. Safe for concurrent use.
 type minter struct {
-	key nkeys.KeyPair // the issuer's, an account key
-	// xkey seals answers to sealed requests; nil without one.
-	xkey nkeys.KeyPair
 	// maxSession bounds every session, 0 for no bound; spread the random part taken off its end (DESIGN P8).
 	maxSession, spread time.Duration
 	// maxUserJWT bounds a user JWT in bytes.
@@ -42,7 +38,7 @@ func (m *minter) userJWT(req *authRequest, v *wire.Verified, g *wire.Grant, now 
 	claims.Name = sessionName(v, g)
 	claims.Expires = expires.Unix()
 	claims.Permissions = m.permissions(g)
-	token, err := claims.Encode(m.key)
+	token, err := claims.Encode(req.signer)
 	if err != nil {
 		return "", time.Time{}, wire.Fail(wire.Internal, "encode the user JWT", err)
 	}
@@ -131,17 +127,18 @@ func (m *minter) deny(req *authRequest) ([]byte, *wire.Error) {
 	return m.answer(req, claims)
 }
 
-// answer signs claims for the server that asked, and seals the result when the request was sealed.
+// answer signs claims for the server that asked, by the key that it trusts, and seals the result when the request was
+// sealed.
 func (m *minter) answer(req *authRequest, claims *jwt.AuthorizationResponseClaims) ([]byte, *wire.Error) {
 	claims.Audience = req.ServerID
-	token, err := claims.Encode(m.key)
+	token, err := claims.Encode(req.signer)
 	if err != nil {
 		return nil, wire.Fail(wire.Internal, "encode the response", err)
 	}
-	if req.ServerXKey == "" {
+	if req.sealer == nil {
 		return []byte(token), nil
 	}
-	sealed, err := m.xkey.Seal([]byte(token), req.ServerXKey)
+	sealed, err := req.sealer.Seal([]byte(token), req.ServerXKey)
 	if err != nil {
 		return nil, wire.Fail(wire.Internal, "seal the response", err)
 	}

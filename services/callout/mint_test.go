@@ -19,7 +19,7 @@ func verified(exp time.Time) *wire.Verified {
 func openedRequest(t testing.TB) *authRequest {
 	t.Helper()
 	server := newAuthority(t)
-	req, fail := (&opener{leeway: time.Second}).open(server.sign(server.claims(time.Now())), "", time.Now())
+	req, fail := (&opener{keys: holding(), leeway: time.Second}).open(server.sign(server.claims(time.Now())), "", time.Now())
 	if fail != nil {
 		t.Fatal(fail)
 	}
@@ -50,7 +50,7 @@ func TestMintReferenceGrant(t *testing.T) {
 	wantCode(t, fail, 0)
 	answer, fail := m.admit(req, token)
 	wantCode(t, fail, 0)
-	issuer := must(m.key.PublicKey())
+	issuer := testIssuer.public
 	response := serverReads(t, req, answer, issuer)
 	user, err := jwt.DecodeUserClaims(response.Jwt)
 	if err != nil {
@@ -174,7 +174,7 @@ func TestDenialTellsNothing(t *testing.T) {
 	m, req := newMinter(t), openedRequest(t)
 	answer, fail := m.deny(req)
 	wantCode(t, fail, 0)
-	claims := serverReads(t, req, answer, must(m.key.PublicKey()))
+	claims := serverReads(t, req, answer, testIssuer.public)
 	if claims.Error != denialText || claims.Jwt != "" {
 		t.Errorf("denied with %q", claims.Error)
 	}
@@ -186,15 +186,14 @@ func TestAnswerToSealedRequestIsSealed(t *testing.T) {
 	mineID := must(mine.PublicKey())
 	claims := server.claims(now)
 	claims.Server.XKey = server.xkeyID
-	req, fail := (&opener{xkey: mine, leeway: time.Second}).open(server.seal(server.sign(claims), mineID), server.xkeyID, now)
+	req, fail := (&opener{keys: holding(mine), leeway: time.Second}).open(server.seal(server.sign(claims), mineID), server.xkeyID, now)
 	wantCode(t, fail, 0)
 	m := newMinter(t)
-	m.xkey = mine
 	sealed, fail := m.deny(req)
 	wantCode(t, fail, 0)
 	answer, err := server.xkey.Open(sealed, mineID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	serverReads(t, req, answer, must(m.key.PublicKey()))
+	serverReads(t, req, answer, testIssuer.public)
 }

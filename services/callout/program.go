@@ -2,6 +2,9 @@ package callout
 
 import (
 	"context"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"go.uber.org/zap"
 
@@ -19,7 +22,10 @@ func Program() run.Program[*Config] {
 		Log:         func(c *Config) logx.Config { return c.Log },
 		Monitor:     func(c *Config) monitor.Config { return c.Monitor },
 		Serve: func(ctx context.Context, c *Config, log *zap.Logger) error {
-			s, err := New(c, Deps{Log: log, Version: run.Version})
+			hangup := make(chan os.Signal, 1)
+			signal.Notify(hangup, syscall.SIGHUP)
+			defer signal.Stop(hangup)
+			s, err := New(c, Deps{Log: log, Version: run.Version, Hangup: hangup})
 			if err != nil {
 				return err
 			}

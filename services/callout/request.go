@@ -33,6 +33,12 @@ type authRequest struct {
 	ServerName string
 	ServerXKey string // public curve key of the server; empty when the request came in plain text
 	UserNkey   string // public user key that the answer must name
+	// Issuer is the public key that the server trusts as issuer. signer is its pair, nil when that is not held: no answer
+	// would be taken then.
+	Issuer string
+	signer *signingKey
+	// sealer is the xkey that opened the request and seals the answer; nil in plain text.
+	sealer nkeys.KeyPair
 	// Wait is how long the server waits for the answer, in whole seconds, at least one (DESIGN P2).
 	Wait        time.Duration
 	Credentials credentials
@@ -41,8 +47,8 @@ type authRequest struct {
 
 // opener verifies authorization requests. Safe for concurrent use.
 type opener struct {
-	// xkey is the callout's curve key. With it plain text is refused, without it a sealed request.
-	xkey nkeys.KeyPair
+	// keys are those in force. With an xkey plain text is refused, without one a sealed request.
+	keys func() *keys
 	// leeway is how far the clocks of servers and callout may differ.
 	leeway time.Duration
 }
@@ -65,7 +71,8 @@ func (o *opener) open(data []byte, serverXKey string, now time.Time) (*authReque
 	if len(data) > wire.MaxAuthRequestBytes {
 		return nil, wire.Fail(wire.RequestTooLarge, "", nil)
 	}
-	text, fail := o.unseal(data, serverXKey)
+	held := o.keys()
+	text, sealer, fail := held.unseal(data, serverXKey)
 	if fail != nil {
 		return nil, fail
 	}
@@ -103,32 +110,38 @@ func (o *opener) open(data []byte, serverXKey string, now time.Time) (*authReque
 		ServerName:  claims.Server.Name,
 		ServerXKey:  serverXKey,
 		UserNkey:    claims.UserNkey,
+		Issuer:      claims.Subject,
+		signer:      held.issuer(claims.Subject),
+		sealer:      sealer,
 		Wait:        wait,
 		Credentials: creds,
 		Client:      client,
 	}, nil
 }
 
-// unseal returns the request JWT.
-func (o *opener) unseal(data []byte, serverXKey string) ([]byte, *wire.Error) {
+// unseal returns the request JWT and the xkey that opened it.
+func (k *keys) unseal(data []byte, serverXKey string) ([]byte, nkeys.KeyPair, *wire.Error) {
 	sealed := bytes.HasPrefix(data, sealedPrefix)
 	switch {
-	case o.xkey == nil && (sealed || serverXKey != ""):
-		return nil, wire.Fail(wire.RequestSeal, "the request is sealed and no xkey_seed_file is configured", nil)
-	case o.xkey == nil:
-		return data, nil
+	case !k.sealed() && (sealed || serverXKey != ""):
+		return nil, nil, wire.Fail(wire.RequestSeal, "the request is sealed and no xkey_seed_file is configured", nil)
+	case !k.sealed():
+		return data, nil, nil
 	case !sealed && serverXKey == "":
-		return nil, wire.Fail(wire.RequestNotSealed, "", nil)
+		return nil, nil, wire.Fail(wire.RequestNotSealed, "", nil)
 	case !sealed:
-		return nil, wire.Fail(wire.RequestNotSealed, "plain text with a sealed request's header", nil)
+		return nil, nil, wire.Fail(wire.RequestNotSealed, "plain text with a sealed request's header", nil)
 	case !nkeys.IsValidPublicCurveKey(serverXKey):
-		return nil, wire.Fail(wire.RequestSeal, "the header holds no curve key", nil)
+		return nil, nil, wire.Fail(wire.RequestSeal, "the header holds no curve key", nil)
 	}
-	text, err := o.xkey.Open(data, serverXKey)
-	if err != nil {
-		return nil, wire.Fail(wire.RequestSeal, "sealed by or for another key", err)
+	var err error
+	for _, xkey := range k.curves {
+		var text []byte
+		if text, err = xkey.Open(data, serverXKey); err == nil {
+			return text, xkey, nil
+		}
 	}
-	return text, nil
+	return nil, nil, wire.Fail(wire.RequestSeal, "sealed by or for another key", err)
 }
 
 // decodeRequest checks form, signature and type.

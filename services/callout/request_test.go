@@ -16,7 +16,7 @@ import (
 func TestOpenAcceptsWhatTheServerSends(t *testing.T) {
 	now := time.Now()
 	server := newAuthority(t)
-	o := &opener{leeway: defaultClockLeeway}
+	o := &opener{keys: holding(), leeway: defaultClockLeeway}
 	claims := server.claims(now)
 	req, fail := o.open(server.sign(claims), "", now)
 	wantCode(t, fail, 0)
@@ -80,7 +80,7 @@ func TestOpenRefuses(t *testing.T) {
 		}), code: wire.RequestMalformed},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			o := &opener{leeway: defaultClockLeeway}
+			o := &opener{keys: holding(), leeway: defaultClockLeeway}
 			req, fail := o.open(row.data, "", now.Add(row.at))
 			wantCode(t, fail, row.code)
 			if (req == nil) != (fail != nil) {
@@ -112,7 +112,7 @@ func TestOpenRefusesOldAndUntypedVersions(t *testing.T) {
 	for _, version := range []int{0, 1, 3} {
 		c := server.claims(now)
 		c.Issuer, c.IssuedAt, c.Type, c.Version = server.id, now.Unix(), jwt.AuthorizationRequestClaim, version
-		_, fail := (&opener{leeway: defaultClockLeeway}).open(signText(must(json.Marshal(c)), server.key), "", now)
+		_, fail := (&opener{keys: holding(), leeway: defaultClockLeeway}).open(signText(must(json.Marshal(c)), server.key), "", now)
 		if fail == nil {
 			t.Errorf("version %d was accepted", version)
 		}
@@ -129,28 +129,29 @@ func TestOpenSealed(t *testing.T) {
 	claims.Server.XKey = server.xkeyID
 	plain := server.sign(claims)
 	sealed := server.seal(plain, mineID)
+	held := []nkeys.KeyPair{mine}
 	for _, row := range []struct {
 		name   string
-		xkey   nkeys.KeyPair
+		xkeys  []nkeys.KeyPair
 		data   []byte
 		header string
 		code   wire.Code
 	}{
-		{"sealed", mine, sealed, server.xkeyID, 0},
-		{"plain text", mine, plain, "", wire.RequestNotSealed},
-		{"plain text with the header", mine, plain, server.xkeyID, wire.RequestNotSealed},
-		{"sealed without the header", mine, sealed, "", wire.RequestSeal},
-		{"header is no curve key", mine, sealed, server.id, wire.RequestSeal},
-		{"header names another key", mine, sealed, other.xkeyID, wire.RequestSeal},
-		{"sealed by another key than server_id.xkey", mine, other.seal(plain, mineID), other.xkeyID, wire.RequestSeal},
-		{"sealed for another callout", mine, server.seal(plain, other.xkeyID), server.xkeyID, wire.RequestSeal},
-		{"cut", mine, sealed[:20], server.xkeyID, wire.RequestSeal},
-		{"changed", mine, append(append([]byte(nil), sealed[:len(sealed)-1]...), sealed[len(sealed)-1]^1), server.xkeyID, wire.RequestSeal},
+		{"sealed", held, sealed, server.xkeyID, 0},
+		{"plain text", held, plain, "", wire.RequestNotSealed},
+		{"plain text with the header", held, plain, server.xkeyID, wire.RequestNotSealed},
+		{"sealed without the header", held, sealed, "", wire.RequestSeal},
+		{"header is no curve key", held, sealed, server.id, wire.RequestSeal},
+		{"header names another key", held, sealed, other.xkeyID, wire.RequestSeal},
+		{"sealed by another key than server_id.xkey", held, other.seal(plain, mineID), other.xkeyID, wire.RequestSeal},
+		{"sealed for another callout", held, server.seal(plain, other.xkeyID), server.xkeyID, wire.RequestSeal},
+		{"cut", held, sealed[:20], server.xkeyID, wire.RequestSeal},
+		{"changed", held, append(append([]byte(nil), sealed[:len(sealed)-1]...), sealed[len(sealed)-1]^1), server.xkeyID, wire.RequestSeal},
 		{"no xkey configured", nil, sealed, server.xkeyID, wire.RequestSeal},
 		{"no xkey configured, header only", nil, plain, server.xkeyID, wire.RequestSeal},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			o := &opener{xkey: row.xkey, leeway: defaultClockLeeway}
+			o := &opener{keys: holding(row.xkeys...), leeway: defaultClockLeeway}
 			req, fail := o.open(row.data, row.header, now)
 			wantCode(t, fail, row.code)
 			if fail == nil && req.ServerXKey != server.xkeyID {
@@ -198,7 +199,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte("eyJ..."), "")
 	f.Add([]byte("xkv1"), server.xkeyID)
 	f.Fuzz(func(t *testing.T, data []byte, header string) {
-		for _, o := range []*opener{{leeway: time.Second}, {xkey: mine, leeway: time.Second}} {
+		for _, o := range []*opener{{keys: holding(), leeway: time.Second}, {keys: holding(mine), leeway: time.Second}} {
 			req, fail := o.open(data, header, now)
 			if (req == nil) == (fail == nil) {
 				t.Fatalf("request %v with failure %v", req, fail)

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
 	"go.uber.org/zap"
 
 	"harmony.internal/authcallout/shared/monitor"
@@ -29,6 +29,8 @@ type Deps struct {
 	NATSOptions []nats.Option
 	// Now is the clock, nil for the system's.
 	Now func() time.Time
+	// Hangup has the seed files read again at once; nil leaves that to the regular look at them.
+	Hangup <-chan os.Signal
 }
 
 // Service is one replica of the callout.
@@ -41,7 +43,7 @@ type Service struct {
 	recorder *recorder
 	witness  *witness // nil when decisions are not published
 	hangups  *hangups
-	issuer   string // public key
+	keyring  *keyring
 }
 
 // New returns a Service of a configuration that passed Check. It reads the seeds and does not connect yet.
@@ -53,15 +55,9 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := readSigningKey(cfg.IssuerSeedFile)
+	ring, err := newKeyring(cfg, deps.Log)
 	if err != nil {
-		return nil, fmt.Errorf("issuer_seed_file: %w", err)
-	}
-	var xkey nkeys.KeyPair
-	if cfg.XKeySeedFile != "" {
-		if xkey, err = readCurveKey(cfg.XKeySeedFile); err != nil {
-			return nil, fmt.Errorf("xkey_seed_file: %w", err)
-		}
+		return nil, err
 	}
 	var publish *publisher
 	if cfg.PublishDecisions == nil || *cfg.PublishDecisions {
@@ -76,10 +72,8 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 		cfg:      cfg,
 		deps:     deps,
 		subjects: subjects,
-		opener:   &opener{xkey: xkey, leeway: cfg.ClockLeeway},
+		opener:   &opener{keys: ring.keys, leeway: cfg.ClockLeeway},
 		minter: &minter{
-			key:        key,
-			xkey:       xkey,
 			maxSession: cfg.MaxSession,
 			spread:     cfg.SessionSpread,
 			maxUserJWT: cfg.MaxUserJWTBytes,
@@ -89,7 +83,7 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 		recorder: recorder,
 		witness:  watch,
 		hangups:  &hangups{subjects: subjects},
-		issuer:   key.public,
+		keyring:  ring,
 	}, nil
 }
 
@@ -152,10 +146,16 @@ func (s *Service) newHandler(conn *natsx.Conn) (*handler, error) {
 		neighbours: remote,
 		budget:     s.budget(),
 		hangups:    s.hangups,
-		account:    s.cfg.Account,
-		accounts:   append([]string{s.cfg.Account}, s.cfg.AllowedAccounts...),
-		now:        s.deps.Now,
-		recorder:   s.recorder,
+		servers: newServers(s.cfg, s.deps.Log, s.deps.Now, func(ctx context.Context, id string) error {
+			if !s.hangups.allowed.Load() {
+				return errNoRightToAsk
+			}
+			return s.hangups.probe(ctx, conn.Conn, id)
+		}),
+		account:  s.cfg.Account,
+		accounts: append([]string{s.cfg.Account}, s.cfg.AllowedAccounts...),
+		now:      s.deps.Now,
+		recorder: s.recorder,
 	}, nil
 }
 
@@ -181,6 +181,7 @@ func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler, watch
 		})
 	}
 	running.Go(func() { s.hangups.watch(background, conn.Conn, s.deps.Log) })
+	running.Go(func() { s.keyring.run(background, s.deps.Hangup) })
 
 	server, err := natsx.Serve(conn, natsx.Service{
 		Name:        wire.QueueCallout,
@@ -193,7 +194,8 @@ func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler, watch
 	if err != nil {
 		return err
 	}
-	s.deps.Log.Info("serving", zap.String("issuer_key", s.issuer), zap.Bool("sealed", s.opener.xkey != nil),
+	issuers, xkeys := s.keyring.keys().names()
+	s.deps.Log.Info("serving", zap.Strings("issuer_keys", issuers), zap.Bool("sealed", len(xkeys) > 0),
 		zap.String("hang_up", s.hangups.mode()), zap.Duration("budget", s.budget().ceiling()))
 	select {
 	case <-conn.Lost():
@@ -220,12 +222,13 @@ func (s *Service) endpoint(h *handler, g *giveUps) natsx.Endpoint {
 	}
 }
 
-// metadata is what `nats micro info callout` shows; replicas must agree in it.
+// metadata is what `nats micro info callout` shows; replicas must agree in it. It is of the start; Stats has the keys of now.
 func (s *Service) metadata() map[string]string {
+	issuers, xkeys := s.keyring.keys().names()
 	return map[string]string{
 		"config":  s.cfg.hash(),
-		"issuer":  s.issuer,
-		"sealed":  sealedText(s.opener.xkey != nil),
+		"issuer":  issuers[0],
+		"sealed":  sealedText(len(xkeys) > 0),
 		"hang_up": s.hangups.mode(),
 	}
 }
@@ -241,6 +244,9 @@ func sealedText(sealed bool) string {
 type Stats struct {
 	// HangUp is kick or silence: what is in force now.
 	HangUp string `json:"hang_up"`
+	// IssuerKeys and XKeys are the public keys in force.
+	IssuerKeys []string `json:"issuer_keys"`
+	XKeys      []string `json:"xkeys,omitempty"`
 	// HangUpsAsked counts connections that a server was asked to close; of these HangUpsRefused were gone already.
 	HangUpsAsked   int64 `json:"hang_ups_asked"`
 	HangUpsRefused int64 `json:"hang_ups_refused"`
@@ -255,7 +261,10 @@ type Stats struct {
 func (s *Service) stats() Stats {
 	outcomes, reasons := s.recorder.counts()
 	published, unpublished := s.recorder.publish.counts()
+	issuers, xkeys := s.keyring.keys().names()
 	return Stats{
+		IssuerKeys:     issuers,
+		XKeys:          xkeys,
 		Published:      published,
 		Unpublished:    unpublished,
 		HangUp:         s.hangups.mode(),

@@ -29,6 +29,12 @@ type world struct {
 
 func startWorld(t *testing.T, top *natstest.Topology, check func(*wire.CheckRequest) (*wire.Verified, *wire.Error)) *world {
 	t.Helper()
+	return startWorldWith(t, top, check, func(*Config) {})
+}
+
+// startWorldWith lets the test change the callout's configuration.
+func startWorldWith(t *testing.T, top *natstest.Topology, check func(*wire.CheckRequest) (*wire.Verified, *wire.Error), change func(*Config)) *world {
+	t.Helper()
 	s := top.Run(t)
 	w := &world{topology: top, server: s, ended: make(chan error, 1)}
 	tokencheck, err := natsx.Connect(top.NATS(wire.QueueTokencheck, s), wire.QueueTokencheck, zap.NewNop())
@@ -46,6 +52,7 @@ func startWorld(t *testing.T, top *natstest.Topology, check func(*wire.CheckRequ
 
 	w.config = &Config{NATS: top.NATS(wire.QueueCallout, s), IssuerSeedFile: top.IssuerFile, XKeySeedFile: top.XKeyFile, Account: natstest.Devices}
 	w.config.SetDefaults()
+	change(w.config)
 	w.start(t)
 	return w
 }
@@ -69,6 +76,20 @@ func (w *world) start(t *testing.T) {
 		subs, err := w.server.Subsz(&server.SubszOptions{Subscriptions: true, Account: w.account(), Test: wire.SubjectUserAuth})
 		return err == nil && len(subs.Subs) > 0
 	})
+}
+
+// conn is a further connection of the callout's user.
+func (w *world) conn(t *testing.T) *natsx.Conn {
+	t.Helper()
+	c, err := natsx.Connect(w.config.NATS, wire.QueueCallout, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if err := c.WaitConnected(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // account is the services'.
@@ -188,7 +209,7 @@ func TestMetadataAndStats(t *testing.T) {
 		t.Fatal(err)
 	}
 	if info.Version != "1.2.3" || info.Metadata["hang_up"] != modeSilence || info.Metadata["config"] == "" ||
-		info.Metadata["issuer"] != w.service.issuer || info.Metadata["sealed"] != "no" {
+		info.Metadata["issuer"] != w.service.keyring.keys().issuers[0].public || info.Metadata["sealed"] != "no" {
 		t.Errorf("info is %+v", info)
 	}
 	m, err = admin.Request("$SRV.STATS.callout", nil, 30*time.Second)

@@ -51,8 +51,10 @@ type Program[C config.Checker] struct {
 }
 
 // Main runs p with the arguments of the process and ends it. SIGTERM and SIGINT end the context given to Serve; a second
-// one ends the process at once.
+// one ends the process at once. SIGHUP ends nothing: what can change under a running process is watched, and who wants to
+// be told at once listens for it.
 func Main[C config.Checker](p Program[C]) {
+	signal.Ignore(syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	context.AfterFunc(ctx, stop)
 	os.Exit(p.Run(ctx, os.Args[1:], os.Stdout, os.Stderr))

@@ -80,6 +80,7 @@ const (
 	RequestExpired   Code = 3015
 	RequestNotSealed Code = 3016
 	RequestSeal      Code = 3017
+	RequestServer    Code = 3018
 )
 
 // Codes of transient trouble.
@@ -96,6 +97,7 @@ const (
 	Internal                 Code = 5010
 	IntrospectionUnavailable Code = 5011
 	RegistryUnavailable      Code = 5012
+	IssuerKeyMissing         Code = 5013
 )
 
 // Reason is one row of the table: the machine name of a code, its class, and what it means in one line for an operator.
@@ -154,6 +156,7 @@ var reasons = []Reason{
 	{RequestExpired, "request_expired", Definite, "the request has expired or was issued in the future"},
 	{RequestNotSealed, "request_not_sealed", Definite, "an xkey is configured and the request came in plain text"},
 	{RequestSeal, "request_seal", Definite, "the request cannot be opened, or was sealed by another key than the server's"},
+	{RequestServer, "request_server", Definite, "the request comes from a server that is not known"},
 
 	{Overloaded, "overloaded", Transient, "more logins than can be worked on in time"},
 	{OutOfTime, "out_of_time", Transient, "the budget ended before an answer was there"},
@@ -167,6 +170,7 @@ var reasons = []Reason{
 	{Internal, "internal", Transient, "a fault of ours; the log has the cause"},
 	{IntrospectionUnavailable, "introspection_unavailable", Transient, "the provider's introspection endpoint did not answer"},
 	{RegistryUnavailable, "registry_unavailable", Transient, "the device registry cannot be read"},
+	{IssuerKeyMissing, "issuer_key_missing", Transient, "the server trusts an issuer whose seed this callout does not hold"},
 }
 
 // byCode finds a row by its code. Written once, when the program starts.

@@ -1,0 +1,160 @@
+package callout
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+
+	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+const (
+	// maxServers bounds the servers that are remembered; anybody who may publish requests can make up keys.
+	maxServers = 1024
+	// askEvery and askBurst bound how often an unknown id is asked after.
+	askEvery = 20 * time.Millisecond
+	askBurst = 32
+	// strangerFor is how long an id that did not answer is not asked after again.
+	strangerFor = 5 * time.Second
+)
+
+// servers are the nats-servers that sent requests which verified: which of them may, and what each does in a way that an
+// operator should know of. Safe for concurrent use.
+type servers struct {
+	// ids are known by configuration; verify has the others asked, by ask: nil when a server of this system answers under that
+	// id, nats.ErrNoResponders when none does. With neither every server is taken.
+	ids      []string
+	verify   bool
+	ask      func(ctx context.Context, id string) error
+	patience time.Duration
+	log      *zap.Logger
+	now      func() time.Time
+
+	asking singleflight.Group
+	asks   *rate.Limiter
+
+	mu   sync.Mutex // guards seen, held for one look
+	seen map[string]*seenServer
+}
+
+// seenServer is what is remembered of one.
+type seenServer struct {
+	issuer string
+	waits  waits
+	// known says that it may ask; strangerUntil that it did not answer and is not asked after before.
+	known         bool
+	strangerUntil time.Time
+}
+
+func newServers(cfg *Config, log *zap.Logger, now func() time.Time, ask func(context.Context, string) error) *servers {
+	return &servers{
+		ids: cfg.ServerIDs, verify: cfg.VerifyServers, ask: ask, patience: cfg.ClientPatience, log: log, now: now,
+		asks: rate.NewLimiter(rate.Every(askEvery), askBurst), seen: map[string]*seenServer{},
+	}
+}
+
+// admit takes note of a request that verified, and fails when its server is not known. It waits for a server that is asked;
+// all requests of one server wait for one question.
+func (s *servers) admit(ctx context.Context, req *authRequest) *wire.Error {
+	known, stranger := s.note(req)
+	switch {
+	case known:
+		return nil
+	case stranger || !s.verify:
+		return wire.Fail(wire.RequestServer, "", nil)
+	}
+	ctx = context.WithoutCancel(ctx) // others wait for it too; ask has an end of its own
+	_, err, _ := s.asking.Do(req.ServerID, func() (any, error) {
+		if !s.asks.Allow() {
+			return nil, errAskedTooOften
+		}
+		return nil, s.ask(ctx, req.ServerID)
+	})
+	return s.judge(req, err)
+}
+
+// What keeps a server from being asked.
+var (
+	errAskedTooOften = errors.New("too many servers to ask")
+	errNoRightToAsk  = errors.New("verify_servers needs the system account's KICK, and this user may not use it")
+)
+
+// note remembers req's server and logs what is new about it.
+func (s *servers) note(req *authRequest) (known, stranger bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	server, old := s.seen[req.ServerID]
+	if !old {
+		server = &seenServer{known: s.knows(req.ServerID), issuer: req.Issuer}
+		s.remember(req.ServerID, server)
+		switch {
+		case server.known && len(s.ids) > 0, s.verify:
+		case len(s.ids) > 0:
+			s.log.Warn("a server that is not known asks; add its id to server_ids if it is one of yours", about(req)...)
+		default:
+			s.log.Info("a server asks for the first time; name it in server_ids to take no others", about(req)...)
+		}
+	}
+	if server.issuer != req.Issuer {
+		server.issuer = req.Issuer
+		s.log.Info("a server trusts another issuer now", append(about(req), zap.String("issuer_key", text(req.Issuer)))...)
+	}
+	if wait, settled := server.waits.see(req.Wait); settled {
+		for _, problem := range Misfits(wait, s.patience) {
+			s.log.Warn("times do not fit together: "+problem, about(req)...)
+		}
+	}
+	return server.known, s.now().Before(server.strangerUntil)
+}
+
+func (s *servers) knows(id string) bool {
+	return len(s.ids) == 0 && !s.verify || slices.Contains(s.ids, id)
+}
+
+// remember makes room for one. s.mu is held.
+func (s *servers) remember(id string, server *seenServer) {
+	if len(s.seen) >= maxServers {
+		for other := range s.seen { // any: the map's order is random
+			delete(s.seen, other)
+			break
+		}
+	}
+	s.seen[id] = server
+}
+
+// judge takes over what came of asking req's server. That there is no such server is definite; what else went wrong is not.
+func (s *servers) judge(req *authRequest, err error) *wire.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	server := s.seen[req.ServerID]
+	if server == nil { // forgotten meanwhile
+		server = &seenServer{}
+	}
+	switch {
+	case err == nil:
+		if !server.known {
+			s.log.Info("a server asks for the first time, and answers under its id", about(req)...)
+		}
+		server.known = true
+		return nil
+	case errors.Is(err, nats.ErrNoResponders):
+		if server.strangerUntil.IsZero() {
+			s.log.Warn("a request comes from a server that does not answer under its id; it is refused", about(req)...)
+		}
+		server.strangerUntil = s.now().Add(strangerFor)
+		return wire.Fail(wire.RequestServer, "", nil)
+	}
+	return wire.Fail(wire.Internal, "the server could not be asked for its id", err)
+}
+
+func about(req *authRequest) []zap.Field {
+	return []zap.Field{zap.String(logx.ServerID, req.ServerID), zap.String(logx.ServerName, text(req.ServerName)), zap.Duration("waits", req.Wait)}
+}
