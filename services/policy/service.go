@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -60,7 +61,7 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 		cfg: cfg, deps: deps, subjects: subjects,
 		store:    newStore(deps.Log, cfg.LastGoodFile),
 		shadow:   newShadow(deps.Log),
-		refusals: refusals{counts: map[string]int64{}},
+		refusals: newRefusals(),
 	}
 	return s, s.readFiles()
 }
@@ -241,24 +242,26 @@ func (s *Service) stats() Stats {
 	return out
 }
 
-// refusals counts by reason. Safe for concurrent use.
-type refusals struct {
-	mu     sync.Mutex // guards counts, held for one increment or one copy
-	counts map[string]int64
+// refusals counts by reason. Safe for concurrent use; counting takes no lock.
+type refusals map[wire.Code]*atomic.Int64
+
+func newRefusals() refusals {
+	r := refusals{}
+	for _, reason := range wire.Reasons() {
+		r[reason.Code] = new(atomic.Int64)
+	}
+	return r
 }
 
-func (r *refusals) count(c wire.Code) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.counts[c.String()]++
-}
+func (r refusals) count(c wire.Code) { r[c].Add(1) }
 
-func (r *refusals) copy() map[string]int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make(map[string]int64, len(r.counts))
-	for k, v := range r.counts {
-		out[k] = v
+// copy has the reasons that occurred.
+func (r refusals) copy() map[string]int64 {
+	out := map[string]int64{}
+	for code, n := range r {
+		if n := n.Load(); n > 0 {
+			out[code.String()] = n
+		}
 	}
 	return out
 }

@@ -18,6 +18,7 @@ type Policy struct {
 	env       *environment
 	variables map[string]*variable
 	asked     []*variable // those that a condition asks for
+	claims    claimNeeds
 	rules     []*rule
 	index     index
 }
@@ -70,9 +71,16 @@ var namePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,63}$`)
 
 // compile reports what is wrong with t; the policy is good when nothing is.
 func compile(t *Text, r *config.Report) *Policy {
-	p := &Policy{variables: make(map[string]*variable, len(t.Variables))}
-	for _, name := range slices.Sorted(maps.Keys(t.Variables)) {
-		p.variables[name] = compileVariable(name, t.Variables[name], r)
+	p := &Policy{variables: make(map[string]*variable, len(t.Variables)), claims: claimNeeds{names: map[string]bool{}}}
+	for i, name := range slices.Sorted(maps.Keys(t.Variables)) {
+		v := compileVariable(name, t.Variables[name], r)
+		v.number = i
+		for _, o := range v.from {
+			if o.kind == fromClaim {
+				p.claims.addPath(o.name)
+			}
+		}
+		p.variables[name] = v
 	}
 	if len(t.Rules) == 0 {
 		r.Errorf("rules", "at least one is required: without a rule every login is denied")
@@ -147,6 +155,7 @@ func (c *ruleCompiler) condition() *condition {
 		c.report.Errorf(c.key+".when", "%v", err)
 		return nil
 	}
+	c.policy.claims.add(condition)
 	for _, name := range condition.vars {
 		if c.policy.variables[name] == nil {
 			c.report.Errorf(c.key+".when", "vars.%s: there is no variable %q", name, name)

@@ -6,9 +6,12 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/checker"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/parser"
+
+	"harmony.internal/authcallout/shared/wire"
 )
 
 // maxCost bounds the work of one condition, in CEL's own units: about a tenth of a millisecond.
@@ -50,6 +53,9 @@ type condition struct {
 	never   bool     // it is false
 	vars    []string // the variables that it asks for
 	client  []string // the members of client that it asks for
+	claims  []string // the claims that it asks for by name
+	// wholeClaims says that it uses claims in another way than by name.
+	wholeClaims bool
 }
 
 var errNotBool = errors.New("must be true or false")
@@ -65,12 +71,47 @@ func (e *environment) compile(text string) (*condition, error) {
 	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
 		return nil, fmt.Errorf("is of type %s and %w", t, errNotBool)
 	}
-	program, err := e.cel.Program(checked, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if !e.alwaysCheap(checked) {
+		options = append(options, cel.CostLimit(maxCost))
+	}
+	program, err := e.cel.Program(checked, options...)
 	if err != nil {
 		return nil, err
 	}
 	c := &condition{program: program, text: text}
 	return c, c.look(checked)
+}
+
+// alwaysCheap reports whether no token can make an expression cost more than maxCost, so that it need not be metered:
+// metering costs four times what a plain comparison does. What iterates is metered always.
+func (e *environment) alwaysCheap(checked *cel.Ast) bool {
+	tree := ast.NavigateAST(checked.NativeRep())
+	if len(ast.MatchDescendants(tree, ast.KindMatcher(ast.ComprehensionKind))) > 0 {
+		return false
+	}
+	worst, err := e.cel.EstimateCost(checked, largestInput{})
+	return err == nil && worst.Max <= maxCost
+}
+
+// largestInput is the largest that any part of a decision's input can be: a claim is no larger than all of them, and a
+// role stands among them with its quotes and a comma.
+type largestInput struct{}
+
+// shortestRole is the bytes of "" and a comma.
+const shortestRole = 3
+
+// EstimateSize implements checker.CostEstimator.
+func (largestInput) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
+	if path := node.Path(); len(path) == 1 && path[0] == "roles" {
+		return &checker.SizeEstimate{Max: wire.MaxClaimsBytes / shortestRole}
+	}
+	return &checker.SizeEstimate{Max: wire.MaxClaimsBytes}
+}
+
+// EstimateCallCost implements checker.CostEstimator: CEL's own figures hold.
+func (largestInput) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+	return nil
 }
 
 // firstLine is CEL's message without the excerpt that it draws below.
@@ -93,21 +134,52 @@ func (c *condition) look(checked *cel.Ast) error {
 		}
 	}
 	c.always, c.never = c.text == "true", strings.TrimSpace(c.text) == "false"
-	asked := map[string]*[]string{"vars": &c.vars, "client": &c.client}
 	var whole error
 	for _, node := range ast.MatchDescendants(ast.NavigateAST(tree), ast.KindMatcher(ast.IdentKind)) {
-		into, ok := asked[node.AsIdent()]
-		if !ok {
-			continue
+		name, named := memberAsked(node)
+		switch node.AsIdent() {
+		case "claims":
+			if named {
+				c.claims = append(c.claims, name)
+			}
+			c.wholeClaims = c.wholeClaims || !named
+		case "vars", "client":
+			if parent, ok := node.Parent(); !ok || parent.Kind() != ast.SelectKind {
+				whole = fmt.Errorf("write %s.NAME: %s cannot be used as a whole or with an index", node.AsIdent(), node.AsIdent())
+			} else if node.AsIdent() == "vars" {
+				c.vars = append(c.vars, name)
+			} else {
+				c.client = append(c.client, name)
+			}
 		}
-		parent, ok := node.Parent()
-		if !ok || parent.Kind() != ast.SelectKind {
-			whole = fmt.Errorf("write %s.NAME: %s cannot be used as a whole or with an index", node.AsIdent(), node.AsIdent())
-			continue
-		}
-		*into = append(*into, parent.AsSelect().FieldName())
 	}
 	return whole
+}
+
+// memberAsked returns the one member that an expression takes of the map node: map.name, map["name"], "name" in map or
+// has(map.name).
+func memberAsked(node ast.NavigableExpr) (string, bool) {
+	parent, ok := node.Parent()
+	if !ok {
+		return "", false
+	}
+	switch parent.Kind() {
+	case ast.SelectKind:
+		return parent.AsSelect().FieldName(), true
+	case ast.CallKind:
+		args := parent.AsCall().Args()
+		switch parent.AsCall().FunctionName() {
+		case operators.Index:
+			if args[0].ID() == node.ID() {
+				return textLiteral(args[1])
+			}
+		case operators.In:
+			if args[1].ID() == node.ID() {
+				return textLiteral(args[0])
+			}
+		}
+	}
+	return "", false
 }
 
 // conjuncts are the operands of the outermost &&, from left to right.

@@ -16,7 +16,6 @@ func (p *Policy) Decide(q *wire.DecideRequest, c Context) (*wire.Grant, *wire.Er
 		return nil, fail
 	}
 	var grant *wire.Grant
-	fail = wire.Fail(wire.NoMatchingRule, "", nil)
 	p.index.candidates(f, func(i int) bool {
 		r := p.rules[i]
 		holds, err := r.condition.holds(f)
@@ -34,6 +33,9 @@ func (p *Policy) Decide(q *wire.DecideRequest, c Context) (*wire.Grant, *wire.Er
 		}
 		return err == nil && !holds
 	})
+	if grant == nil && fail == nil {
+		fail = wire.Fail(wire.NoMatchingRule, "", nil)
+	}
 	return grant, fail
 }
 
@@ -46,16 +48,17 @@ func (r *rule) grant(f *facts, c Context) (*wire.Grant, *wire.Error) {
 	if fail != nil {
 		return nil, fail
 	}
-	values := make(map[string][]string, len(r.variables))
+	var buffer [4]binding
+	values := bindings(buffer[:0])
 	for _, v := range r.variables {
 		got := f.value(v)
 		if got.fail != nil {
 			return nil, got.fail
 		}
-		values[v.name] = got.words
+		values = append(values, binding{v.name, got.words})
 	}
 	g := &wire.Grant{Rule: r.name, Account: r.account, MaxSessionSeconds: int64(session / time.Second)}
-	if id := values[deviceVariable]; len(id) == 1 {
+	if id := values.of(deviceVariable); len(id) == 1 {
 		g.Device = id[0]
 	}
 	if r.responses != nil {
@@ -68,6 +71,9 @@ func (r *rule) grant(f *facts, c Context) (*wire.Grant, *wire.Error) {
 		{&g.Publish.Allow, r.publish.allow}, {&g.Publish.Deny, r.publish.deny},
 		{&g.Subscribe.Allow, r.subscribe.allow}, {&g.Subscribe.Deny, r.subscribe.deny},
 	} {
+		if len(part.from) > 0 {
+			*part.into = make([]string, 0, len(part.from))
+		}
 		for _, t := range part.from {
 			var inside bool
 			if *part.into, inside = t.expand(*part.into, values); !inside {

@@ -21,9 +21,9 @@ func FuzzExpand(f *testing.F) {
 			return
 		}
 		accepted := tokenProblem(value, defaultMaxLength) == ""
-		values := map[string][]string{}
+		var values bindings
 		for _, name := range tmpl.names {
-			values[name] = []string{value}
+			values = append(values, binding{name, []string{value}})
 		}
 		subjects, inside := tmpl.expand(nil, values)
 		if !accepted {

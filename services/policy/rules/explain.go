@@ -74,8 +74,11 @@ func (p *Policy) Explain(q *wire.DecideRequest, c Context) *Explanation {
 		}
 		out.Rules = append(out.Rules, e)
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.values)) {
-		v := f.values[name]
+	for _, name := range slices.Sorted(maps.Keys(p.variables)) {
+		v := f.values[p.variables[name].number]
+		if !v.known {
+			continue
+		}
 		e := VariableExplanation{Name: name, Values: v.words, Origin: v.origin}
 		if v.fail != nil {
 			e.Problem = v.fail.Error()

@@ -1,12 +1,11 @@
 package rules
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"time"
 
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
 
 	"harmony.internal/authcallout/shared/wire"
@@ -32,7 +31,8 @@ type facts struct {
 	request *wire.DecideRequest
 	claims  map[string]any
 	device  *Device
-	values  map[string]value
+	values  []value // by the variables' numbers
+	roles   ref.Val
 	client  map[string]any
 	vars    map[string]any
 }
@@ -40,21 +40,24 @@ type facts struct {
 var _ interpreter.Activation = (*facts)(nil)
 
 func (p *Policy) newFacts(q *wire.DecideRequest, c Context) (*facts, *wire.Error) {
-	claims, err := decodeClaims(q.Token.Claims)
+	if len(q.Token.Claims) > wire.MaxClaimsBytes {
+		return nil, wire.Fail(wire.BadRequest, "claims", errors.New("too large"))
+	}
+	claims, err := p.claims.decode(q.Token.Claims)
 	if err != nil {
 		return nil, wire.Fail(wire.BadRequest, "claims", err)
 	}
-	return &facts{policy: p, request: q, claims: claims, device: c.Device, values: map[string]value{}}, nil
+	return &facts{policy: p, request: q, claims: claims, device: c.Device, values: make([]value, len(p.variables))}, nil
 }
 
 // value resolves a variable once.
 func (f *facts) value(v *variable) value {
-	got, ok := f.values[v.name]
-	if !ok {
-		got = v.resolve(f)
-		f.values[v.name] = got
+	got := &f.values[v.number]
+	if !got.known {
+		*got = v.resolve(f)
+		got.known = true
 	}
-	return got
+	return *got
 }
 
 // ResolveName implements interpreter.Activation: what a condition sees.
@@ -63,7 +66,10 @@ func (f *facts) ResolveName(name string) (any, bool) {
 	case "claims":
 		return f.claims, true
 	case "roles":
-		return texts(f.request.Token.Roles), true
+		if f.roles == nil {
+			f.roles = types.NewStringList(types.DefaultTypeAdapter, f.request.Token.Roles)
+		}
+		return f.roles, true
 	case "metadata":
 		return metadataInput(f.request.Token.Metadata), true
 	case "issuer":
@@ -102,47 +108,6 @@ func (f *facts) varsInput() map[string]any {
 		}
 	}
 	return vars
-}
-
-// decodeClaims reads a token's claims. Whole numbers stay whole: a double would round an id.
-func decodeClaims(raw json.RawMessage) (map[string]any, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var claims map[string]any
-	if err := dec.Decode(&claims); err != nil {
-		return nil, err
-	}
-	if claims == nil {
-		return nil, errors.New("not an object")
-	}
-	for name, v := range claims {
-		claims[name] = numbers(v)
-	}
-	return claims, nil
-}
-
-// numbers replaces each json.Number by an int64 or, if it is none, a float64.
-func numbers(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n
-		}
-		f, err := v.Float64()
-		if err != nil {
-			return v.String() // out of range: as text it is equal to no number
-		}
-		return f
-	case []any:
-		for i := range v {
-			v[i] = numbers(v[i])
-		}
-	case map[string]any:
-		for name := range v {
-			v[name] = numbers(v[name])
-		}
-	}
-	return v
 }
 
 // clientMembers are the members of client, which has all of them always, so that a condition need not ask.

@@ -86,13 +86,31 @@ func literal(word string) bool {
 	return word != "" && !strings.ContainsAny(word, ".*> ") && !strings.ContainsFunc(word, notVisible)
 }
 
+// binding is a variable with its values.
+type binding struct {
+	name  string
+	words []string
+}
+
+// bindings are the few variables of one rule: too few for a map.
+type bindings []binding
+
+func (b bindings) of(name string) []string {
+	for i := range b {
+		if b[i].name == name {
+			return b[i].words
+		}
+	}
+	return nil
+}
+
 // expand appends the template's subjects with every value filled in: one, or one for each element of a list. It reports
 // false when a result does not lie inside the template (DESIGN P6), which cannot happen with values that a variable
 // accepted: this is the second lock.
-func (t *template) expand(to []string, values map[string][]string) ([]string, bool) {
+func (t *template) expand(to []string, values bindings) ([]string, bool) {
 	count := 1
 	if t.list != "" {
-		count = len(values[t.list])
+		count = len(values.of(t.list))
 	}
 	for i := range count {
 		subject, inside := t.fill(values, i)
@@ -105,7 +123,7 @@ func (t *template) expand(to []string, values map[string][]string) ([]string, bo
 }
 
 // fill takes element i of the list variable and the only one of the others.
-func (t *template) fill(values map[string][]string, i int) (string, bool) {
+func (t *template) fill(values bindings, i int) (string, bool) {
 	if len(t.names) == 0 {
 		return t.withQueue(t.text), true
 	}
@@ -119,7 +137,7 @@ func (t *template) fill(values map[string][]string, i int) (string, bool) {
 		if token.name == "" {
 			continue
 		}
-		words, at := values[token.name], 0
+		words, at := values.of(token.name), 0
 		if token.name == t.list {
 			at = i
 		}

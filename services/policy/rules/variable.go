@@ -17,6 +17,7 @@ import (
 // variable is a typed value: one literal subject token, with list several, or nothing.
 type variable struct {
 	name        string
+	number      int // in the order of the names
 	from        []origin
 	list        bool
 	maxItems    int
@@ -29,6 +30,7 @@ type variable struct {
 
 // value is a variable's values and where they came from.
 type value struct {
+	known  bool // the variable was resolved
 	words  []string
 	origin string
 	fail   *wire.Error
@@ -155,12 +157,23 @@ func tokenProblem(text string, maxLength int) string {
 		return "holds '.', '*' or '>'"
 	case strings.HasPrefix(text, "$"), strings.HasPrefix(text, "_INBOX"), strings.HasPrefix(text, "_AUTH_INBOX"):
 		return "begins as a reserved subject does"
+	case visibleASCII(text):
 	case strings.ContainsFunc(text, notPlain):
 		return "holds white space, a control or a formatting character"
 	case !norm.NFC.IsNormalString(text):
 		return "not in Unicode's composed form (NFC)"
 	}
 	return ""
+}
+
+// visibleASCII is true of nearly all values, and spares them the tables of Unicode.
+func visibleASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // notPlain is true of all that is no letter, mark, number, punctuation or symbol; bidi overrides and joiners are
