@@ -106,6 +106,7 @@ docs: ## Write the reference pages that are generated from the code.
 bench: build ## Measure admissions per second and their cost; table, JSON and plot. BENCH="-only b,c" is passed on.
 	go run ./bench/cmd/bench -bin bin -out docs/bench.json -plot docs/bench.svg $(BENCH)
 	go test -run '^$$' -bench . ./services/policy ./services/policy/rules ./services/policy/registry
+	go test -run '^$$' -bench . ./services/tokencheck
 
 .PHONY: storm
 storm: build ## Let fleets loose: all at once, restarts, overload; table, JSON and plot. BENCH="-clients 2000" is passed on.

@@ -6,29 +6,31 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-
-	"github.com/lestrrat-go/jwx/v2/jwa"
+	_ "crypto/sha256" // for crypto.Hash
+	_ "crypto/sha512" // as above
 )
 
-// algorithm says which keys an alg (RFC 7518 section 3.1, RFC 8037) takes and how long its signatures are.
+// algorithm says which keys an alg (RFC 7518 section 3.1, RFC 8037) takes, how long its signatures are, and how they are
+// verified. verify is only called with a key that fits and a signature of that length.
 type algorithm struct {
-	jwa       jwa.SignatureAlgorithm
+	hash      crypto.Hash
 	fits      func(crypto.PublicKey) bool
 	signature func(crypto.PublicKey) int // bytes
+	verify    func(k crypto.PublicKey, h crypto.Hash, input, signature []byte) bool
 }
 
 // algorithms are all that can be configured. There is no HMAC among them: a public key must never become a secret.
 var algorithms = map[string]algorithm{
-	"RS256": {jwa.RS256, isRSA, rsaSignature},
-	"RS384": {jwa.RS384, isRSA, rsaSignature},
-	"RS512": {jwa.RS512, isRSA, rsaSignature},
-	"PS256": {jwa.PS256, isRSA, rsaSignature},
-	"PS384": {jwa.PS384, isRSA, rsaSignature},
-	"PS512": {jwa.PS512, isRSA, rsaSignature},
-	"ES256": {jwa.ES256, isCurve(elliptic.P256()), fixed(64)},
-	"ES384": {jwa.ES384, isCurve(elliptic.P384()), fixed(96)},
-	"ES512": {jwa.ES512, isCurve(elliptic.P521()), fixed(132)},
-	"EdDSA": {jwa.EdDSA, isEd25519, fixed(ed25519.SignatureSize)},
+	"RS256": {crypto.SHA256, isRSA, rsaSignature, verifyPKCS1},
+	"RS384": {crypto.SHA384, isRSA, rsaSignature, verifyPKCS1},
+	"RS512": {crypto.SHA512, isRSA, rsaSignature, verifyPKCS1},
+	"PS256": {crypto.SHA256, isRSA, rsaSignature, verifyPSS},
+	"PS384": {crypto.SHA384, isRSA, rsaSignature, verifyPSS},
+	"PS512": {crypto.SHA512, isRSA, rsaSignature, verifyPSS},
+	"ES256": {crypto.SHA256, isCurve(elliptic.P256()), fixed(64), verifyECDSA},
+	"ES384": {crypto.SHA384, isCurve(elliptic.P384()), fixed(96), verifyECDSA},
+	"ES512": {crypto.SHA512, isCurve(elliptic.P521()), fixed(132), verifyECDSA},
+	"EdDSA": {0, isEd25519, fixed(ed25519.SignatureSize), verifyEd25519},
 }
 
 func isRSA(k crypto.PublicKey) bool {

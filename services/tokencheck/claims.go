@@ -40,13 +40,11 @@ var (
 
 // parseClaims reads a payload strictly.
 func parseClaims(data []byte) (*claims, *wire.Error) {
-	if err := strictjson.CheckObject(data, claimLimits, claimNames...); err != nil {
+	members, err := strictjson.Members(data, claimLimits, claimNames...)
+	if err != nil {
 		return nil, wire.Fail(wire.TokenMalformed, "payload", err)
 	}
-	c := &claims{}
-	if err := json.Unmarshal(data, &c.all); err != nil {
-		return nil, wire.Fail(wire.TokenMalformed, "payload", nil)
-	}
+	c := &claims{all: members}
 	for _, text := range []struct {
 		name string
 		into *string
@@ -75,9 +73,16 @@ func parseClaims(data []byte) (*claims, *wire.Error) {
 	return c, nil
 }
 
-// isString decodes raw into s; null is no string.
+// isString decodes raw, a value of strict JSON, into s; null is no string.
 func isString(raw json.RawMessage, s *string) bool {
-	return len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, s) == nil
+	if len(raw) < 2 || raw[0] != '"' {
+		return false
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		*s = string(raw[1 : len(raw)-1])
+		return true
+	}
+	return json.Unmarshal(raw, s) == nil
 }
 
 // numericDate reads a NumericDate (RFC 7519 section 2): seconds, perhaps with a fraction, which is cut off.

@@ -50,6 +50,9 @@ func parseCompact(token string) (*compact, *wire.Error) {
 	return c, nil
 }
 
+// signed returns what the signature is made over (RFC 7515 section 5.2): everything before the second dot.
+func (c *compact) signed() string { return c.text[:strings.LastIndexByte(c.text, '.')] }
+
 var strictBase64 = base64.RawURLEncoding.Strict()
 
 // decodeSegment decodes one part. The library skips line breaks, so these are looked for first.

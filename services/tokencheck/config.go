@@ -74,6 +74,11 @@ type IssuerConfig struct {
 	MaxTokenBytes int `yaml:"max_token_bytes"`
 	// StaleLimit is how long keys serve after they were last fetched, while the provider cannot be reached. Default 1h.
 	StaleLimit time.Duration `yaml:"stale_limit"`
+	// CacheEntries and CacheBytes bound how many verified tokens are remembered, for at most a minute, so that one that comes
+	// again is not verified again. Default 16384.
+	CacheEntries int `yaml:"cache_entries"`
+	// CacheBytes bounds the memory that the remembered tokens take. Default 33554432 (32 MiB).
+	CacheBytes int `yaml:"cache_bytes"`
 	// CAFile is a PEM file with the certificates that the provider's is verified with, in place of the system's.
 	CAFile config.Path `yaml:"ca_file"`
 	// InsecureHTTP allows plain http to a host that is not this one. Whoever is on the way can then admit anybody. Never
@@ -99,6 +104,11 @@ const (
 	defaultTokenBytes  = 8 << 10
 	defaultStaleLimit  = time.Hour
 	defaultMaxInFlight = 4096
+	defaultCacheSize   = 16384
+	defaultCacheBytes  = 32 << 20
+	minCacheBytes      = 1 << 20
+	maxCacheEntries    = 1 << 22
+	maxCacheBytes      = 1 << 30
 )
 
 // SetDefaults fills what is zero.
@@ -140,6 +150,12 @@ func (c *IssuerConfig) setDefaults() {
 	}
 	if c.StaleLimit == 0 {
 		c.StaleLimit = defaultStaleLimit
+	}
+	if c.CacheEntries == 0 {
+		c.CacheEntries = defaultCacheSize
+	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = defaultCacheBytes
 	}
 }
 
@@ -215,6 +231,12 @@ func (c *IssuerConfig) checkBounds(key string, r *config.Report) {
 	}
 	if c.StaleLimit < time.Minute {
 		r.Errorf(key+".stale_limit", "must be at least 1m")
+	}
+	if c.CacheEntries < 1 || c.CacheEntries > maxCacheEntries {
+		r.Errorf(key+".cache_entries", "must lie between 1 and %d", maxCacheEntries)
+	}
+	if c.CacheBytes < minCacheBytes || c.CacheBytes > maxCacheBytes {
+		r.Errorf(key+".cache_bytes", "must lie between %d and %d", minCacheBytes, maxCacheBytes)
 	}
 }
 

@@ -72,7 +72,7 @@ func (s *Service) explanation(ctx context.Context, data []byte) (reply []byte, f
 func (v *verifier) explain(ctx context.Context, token, certificateSHA256 string) *Explanation {
 	j := &judgement{token: token, certificate: certificateSHA256}
 	out := &Explanation{}
-	out.Error = v.walk(ctx, j, func(check string, fail *wire.Error) {
+	out.Error = v.walk(ctx, j, checks, func(check string, fail *wire.Error) {
 		e := CheckExplanation{Check: check, Result: passed}
 		if fail != nil {
 			e.Result, e.Problem = failed, fail.Error()

@@ -24,7 +24,7 @@ func issuerConfig(url string) IssuerConfig {
 }
 
 // newTestVerifier returns a verifier for cfgs with the clock of the test.
-func newTestVerifier(t *testing.T, now func() time.Time, cfgs ...IssuerConfig) *verifier {
+func newTestVerifier(t testing.TB, now func() time.Time, cfgs ...IssuerConfig) *verifier {
 	t.Helper()
 	v := &verifier{issuers: map[string]*issuer{}, now: now}
 	for i := range cfgs {
@@ -35,6 +35,19 @@ func newTestVerifier(t *testing.T, now func() time.Time, cfgs ...IssuerConfig) *
 		v.issuers[iss.Issuer] = iss
 	}
 	return v
+}
+
+// verify judges and reads the reply.
+func (v *verifier) verify(ctx context.Context, token, certificateSHA256 string) (*wire.Verified, *wire.Error) {
+	verdict, fail := v.judge(ctx, token, certificateSHA256)
+	if fail != nil {
+		return nil, fail
+	}
+	verified, err := wire.Decode[wire.Verified](verdict.reply, wire.MaxDecideRequestBytes)
+	if err != nil {
+		return nil, wire.Fail(wire.BadReply, "", err)
+	}
+	return verified, nil
 }
 
 // code returns the code of a failure, 0 for none.

@@ -1,6 +1,7 @@
 package tokencheck
 
 import (
+	"crypto/sha256"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +27,21 @@ func newIssuerRules(cfg *IssuerConfig) (*issuerRules, error) {
 // issuer is one provider: its rules and its keys. Nothing of it is shared with another.
 type issuer struct {
 	*issuerRules
-	keys *keyring
+	keys     *keyring
+	verdicts *verdicts
+}
+
+// remembered returns the verdict on a token of this SHA-256 that the keys in force still stand for, nil for none.
+func (i *issuer) remembered(sum [sha256.Size]byte, now time.Time) *verdict {
+	set := i.keys.inForce()
+	if set == nil {
+		return nil
+	}
+	known := i.verdicts.get(verdictKey{sum, set.generation}, now)
+	if known != nil {
+		i.verdicts.stats.hits.Add(1)
+	}
+	return known
 }
 
 func newIssuer(cfg *IssuerConfig, now func() time.Time, log *zap.Logger) (*issuer, error) {
@@ -38,10 +53,13 @@ func newIssuer(cfg *IssuerConfig, now func() time.Time, log *zap.Logger) (*issue
 	if err != nil {
 		return nil, err
 	}
-	return &issuer{
+	i := &issuer{
 		issuerRules: rules,
 		keys:        newKeyring(fetch, cfg.StaleLimit, now, log.With(zap.String("issuer", cfg.Issuer))),
-	}, nil
+		verdicts:    newVerdicts(cfg.CacheEntries, cfg.CacheBytes),
+	}
+	i.keys.changed = i.verdicts.forget // their generation is over; this gives the memory back
+	return i, nil
 }
 
 // checkSize holds a token's length against the issuer's own bound.

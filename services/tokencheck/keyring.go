@@ -45,6 +45,9 @@ type keyring struct {
 	unknown    *unknownKids
 	stats      keyringStats
 
+	// changed is called after other keys came in force; nil for nobody. It must not block.
+	changed func()
+
 	current atomic.Pointer[keySet]
 	fresh   atomic.Int64 // when the current set was last confirmed, Unix nanoseconds
 
@@ -98,10 +101,18 @@ func (k *keyring) find(ctx context.Context, kid string) (*key, *keySet, *wire.Er
 	return nil, nil, fail
 }
 
-// look returns a key of a current set that is not stale.
+// inForce returns the current set, nil while there is none or it is stale.
+func (k *keyring) inForce() *keySet {
+	if set := k.current.Load(); set != nil && !k.stale() {
+		return set
+	}
+	return nil
+}
+
+// look returns a key of the set in force.
 func (k *keyring) look(kid string) (*key, *keySet) {
-	set := k.current.Load()
-	if set == nil || k.stale() {
+	set := k.inForce()
+	if set == nil {
 		return nil, nil
 	}
 	return set.keys[kid], set
@@ -210,10 +221,19 @@ func (k *keyring) take(set *keySet) {
 		if old != nil && old.asked.After(set.asked) {
 			return
 		}
+		if old != nil {
+			set.generation = old.generation
+		}
+		if old == nil || old.hash != set.hash {
+			set.generation++
+		}
 		if k.current.CompareAndSwap(old, set) {
 			k.fresh.Store(set.asked.UnixNano())
 			if old == nil || old.hash != set.hash {
 				k.log.Info("keys in force", zap.String("key_set", set.hash), zap.Strings("kids", set.ids()), zap.Int("unusable", set.skipped))
+				if k.changed != nil {
+					k.changed()
+				}
 			}
 			return
 		}

@@ -33,6 +33,8 @@ type keySet struct {
 	hash    string
 	skipped int // keys that were there and cannot be used
 	asked   time.Time
+	// generation counts the sets with other keys that were in force before. The keyring sets it when it takes the set over.
+	generation uint64
 }
 
 const (

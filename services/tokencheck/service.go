@@ -156,15 +156,12 @@ func (s *Service) judge(ctx context.Context, data []byte) (reply []byte, fail *w
 	if err != nil {
 		return nil, wire.Fail(wire.BadRequest, "check request", err)
 	}
-	verified, fail := s.verifier.verify(ctx, q.Token, q.CertificateSHA256)
+	verdict, fail := s.verifier.judge(ctx, q.Token, q.CertificateSHA256)
 	if fail != nil {
 		return nil, fail
 	}
-	issuer = verified.Issuer
-	if reply, err = wire.Encode(verified); err != nil {
-		return nil, wire.Fail(wire.Internal, "encode", err)
-	}
-	return reply, nil
+	issuer = verdict.about.issuer.Issuer
+	return verdict.reply, nil
 }
 
 // configHash names what the issuers' configuration says, so that replicas can be compared.

@@ -2,9 +2,9 @@ package tokencheck
 
 import (
 	"context"
+	"crypto/sha256"
+	"slices"
 	"time"
-
-	"github.com/lestrrat-go/jwx/v2/jws"
 
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -41,8 +41,9 @@ type check struct {
 
 // checks are what a token must pass, in this order: first what depends on the token and the keys alone, then what depends
 // on the connection and the moment.
-var checks = append(examination, forThisLogin...)
+var checks = slices.Concat(examination, proof, forThisLogin)
 
+// examination ends with the key in hand. It may wait for that.
 var examination = []check{
 	{"form", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
 		j.compact, fail = parseCompact(j.token)
@@ -77,8 +78,12 @@ var examination = []check{
 		return j.claims.checkRequired(j.issuer.required)
 	}},
 	{"key", findKey},
+}
+
+// proof waits for nothing: it is what several logins with one token make once together.
+var proof = []check{
 	{"signature", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
-		return checkSignature(j.compact, j.header, j.key)
+		return checkSignature(j.compact, j.header.Algorithm, j.key)
 	}},
 	{"cnf", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
 		j.binding, fail = j.claims.binding()
@@ -93,26 +98,69 @@ var examination = []check{
 	}},
 }
 
+// forThisLogin is made each time, also for a token that was verified a moment ago.
 var forThisLogin = []check{
 	{"certificate", func(_ context.Context, _ *verifier, j *judgement) *wire.Error { return j.binding.check(j.certificate) }},
 }
 
-// verify judges one token. certificateSHA256 is as in wire.CheckRequest. ctx bounds the wait for keys.
-func (v *verifier) verify(ctx context.Context, token, certificateSHA256 string) (*wire.Verified, *wire.Error) {
+// judge judges one token. certificateSHA256 is as in wire.CheckRequest. ctx bounds what the checks may wait for. The result
+// is shared: nobody may change it.
+func (v *verifier) judge(ctx context.Context, token, certificateSHA256 string) (*verdict, *wire.Error) {
 	j := &judgement{token: token, certificate: certificateSHA256}
-	if fail := v.walk(ctx, j, func(string, *wire.Error) {}); fail != nil {
+	known, fail := v.establish(ctx, j)
+	if fail != nil {
 		return nil, fail
 	}
-	return j.verified(), nil
+	if fail := v.walk(ctx, j, forThisLogin, nil); fail != nil {
+		return nil, fail
+	}
+	return known, nil
 }
 
-// walk puts a token through the checks until one fails, and tells saw of each.
-func (v *verifier) walk(ctx context.Context, j *judgement, saw func(check string, fail *wire.Error)) *wire.Error {
-	for i := range checks {
-		fail := checks[i].do(ctx, v, j)
-		saw(checks[i].name, fail)
+// establish fills j with what is remembered of its token or, where nothing is, by the checks of the token itself.
+func (v *verifier) establish(ctx context.Context, j *judgement) (*verdict, *wire.Error) {
+	var sum [sha256.Size]byte
+	if len(j.token) <= wire.MaxTokenBytes { // a longer one is refused by the first check
+		sum = sha256.Sum256([]byte(j.token))
+		if known := v.remembered(sum, v.now()); known != nil {
+			known.recall(j)
+			return known, nil
+		}
+	}
+	if fail := v.walk(ctx, j, examination, nil); fail != nil {
+		return nil, fail
+	}
+	known, fail := j.issuer.verdicts.once(verdictKey{sum, j.set.generation}, v.now(), func() (*verdict, *wire.Error) {
+		if fail := v.walk(ctx, j, proof, nil); fail != nil {
+			return nil, fail
+		}
+		return j.conclude(v.now())
+	})
+	if fail == nil {
+		known.recall(j) // another login may have made it
+	}
+	return known, fail
+}
+
+// remembered asks every issuer, because only the token itself says whose it is, and it is not to be read for this.
+func (v *verifier) remembered(sum [sha256.Size]byte, now time.Time) *verdict {
+	for _, iss := range v.issuers {
+		if known := iss.remembered(sum, now); known != nil {
+			return known
+		}
+	}
+	return nil
+}
+
+// walk puts a token through these checks until one fails, and tells saw of each; nil for nobody to tell.
+func (v *verifier) walk(ctx context.Context, j *judgement, these []check, saw func(check string, fail *wire.Error)) *wire.Error {
+	for i := range these {
+		fail := these[i].do(ctx, v, j)
+		if saw != nil {
+			saw(these[i].name, fail)
+		}
 		if fail != nil {
-			return j.name(fail, checks[i].name)
+			return j.name(fail, these[i].name)
 		}
 	}
 	return nil
@@ -158,20 +206,4 @@ func checkTimes(_ context.Context, v *verifier, j *judgement) *wire.Error {
 func findKey(ctx context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
 	j.key, j.set, fail = j.issuer.keys.find(ctx, j.header.kid)
 	return fail
-}
-
-// checkSignature verifies with exactly the key and the algorithm that were named, after both were found to fit each
-// other (RFC 8725 section 3.1).
-func checkSignature(parts *compact, head *header, k *key) *wire.Error {
-	alg := algorithms[head.Algorithm]
-	if !alg.fits(k.public) || (k.algorithm != "" && k.algorithm != head.Algorithm) {
-		return wire.Fail(wire.KeyMismatch, "", nil)
-	}
-	if len(parts.signature) != alg.signature(k.public) {
-		return wire.Fail(wire.SignatureInvalid, "length", nil)
-	}
-	if _, err := jws.Verify([]byte(parts.text), jws.WithKey(alg.jwa, k.public)); err != nil {
-		return wire.Fail(wire.SignatureInvalid, "", err)
-	}
-	return nil
 }

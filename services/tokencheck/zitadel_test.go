@@ -75,7 +75,7 @@ func verifyCapture(t *testing.T, c capture, change func(*IssuerConfig)) (*wire.V
 	clock := func() time.Time { return now }
 	keys := newKeyring(nil, time.Hour, clock, zap.NewNop())
 	keys.take(set)
-	v := &verifier{issuers: map[string]*issuer{zitadelIssuer: {issuerRules: rules, keys: keys}}, now: clock}
+	v := &verifier{issuers: map[string]*issuer{zitadelIssuer: {issuerRules: rules, keys: keys, verdicts: newVerdicts(16, 1<<20)}}, now: clock}
 	return v.verify(t.Context(), c.Token, "")
 }
 

@@ -1,6 +1,7 @@
 package strictjson
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -28,10 +29,25 @@ var (
 // space after it. A text of short objects costs no allocation. An error wraps ErrTooLarge, ErrDuplicate or ErrSyntax and names an offset, never the text.
 // Safe for concurrent use.
 func CheckObject(data []byte, lim Limits, names ...string) error {
-	if len(data) > lim.MaxBytes {
-		return fmt.Errorf("%d bytes, at most %d: %w", len(data), lim.MaxBytes, ErrTooLarge)
-	}
 	s := scanner{data: data, lim: lim, names: names}
+	return s.whole()
+}
+
+// Members is CheckObject for a caller that wants the members of the outermost object too, each as its value stands in
+// data, which it shares memory with. It is what encoding/json decodes into a map of json.RawMessage, in one pass.
+func Members(data []byte, lim Limits, names ...string) (map[string]json.RawMessage, error) {
+	s := scanner{data: data, lim: lim, names: names, found: make(map[string]json.RawMessage, few)}
+	if err := s.whole(); err != nil {
+		return nil, err
+	}
+	return s.found, nil
+}
+
+// whole reads data, which must be one object.
+func (s *scanner) whole() error {
+	if len(s.data) > s.lim.MaxBytes {
+		return fmt.Errorf("%d bytes, at most %d: %w", len(s.data), s.lim.MaxBytes, ErrTooLarge)
+	}
 	s.space()
 	if s.peek() != '{' {
 		return s.fail(ErrSyntax)
@@ -40,7 +56,7 @@ func CheckObject(data []byte, lim Limits, names ...string) error {
 		return err
 	}
 	s.space()
-	if s.pos != len(data) {
+	if s.pos != len(s.data) {
 		return s.fail(ErrSyntax)
 	}
 	return nil
@@ -51,6 +67,7 @@ type scanner struct {
 	data    []byte
 	lim     Limits
 	names   []string
+	found   map[string]json.RawMessage // members of the outermost object, nil when nobody wants them
 	pos     int
 	members int
 }
@@ -233,7 +250,14 @@ func (s *scanner) member(seen *members, depth int) error {
 	}
 	s.pos++
 	s.space()
-	return s.value(depth)
+	start := s.pos
+	if err := s.value(depth); err != nil {
+		return err
+	}
+	if depth == 1 && s.found != nil {
+		s.found[string(name)] = s.data[start:s.pos:s.pos]
+	}
+	return nil
 }
 
 // shadows reports whether name is one of names but for its case.

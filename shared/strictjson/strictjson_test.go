@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -140,7 +141,10 @@ func FuzzCheckObject(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if strictjson.CheckObject(data, limits) != nil {
+		if err := strictjson.CheckObject(data, limits); err != nil {
+			if _, other := strictjson.Members(data, limits); other == nil || other.Error() != err.Error() {
+				t.Fatalf("Members says %v, CheckObject %v", other, err)
+			}
 			return
 		}
 		var m map[string]any
@@ -151,6 +155,11 @@ func FuzzCheckObject(f *testing.F) {
 		}
 		if !unique(json.NewDecoder(bytes.NewReader(data))) {
 			t.Fatal("accepted a member twice")
+		}
+		members, err := strictjson.Members(data, limits)
+		var raw map[string]json.RawMessage
+		if err != nil || json.Unmarshal(data, &raw) != nil || !reflect.DeepEqual(members, raw) {
+			t.Fatalf("members %q, %v; encoding/json says %q", members, err, raw)
 		}
 		for a := range m {
 			for b := range m {
@@ -168,6 +177,23 @@ func BenchmarkCheckObject(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if err := strictjson.CheckObject(text, limits, "sub", "iss", "aud", "exp", "nbf", "iat"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Members", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := strictjson.Members(text, limits, "sub", "iss", "aud", "exp", "nbf", "iat"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("json.Unmarshal", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var m map[string]json.RawMessage
+			if err := json.Unmarshal(text, &m); err != nil {
 				b.Fatal(err)
 			}
 		}

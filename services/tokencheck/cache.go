@@ -1,0 +1,157 @@
+package tokencheck
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/singleflight"
+
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// verdictTTL is how long a verified token is remembered, if it does not expire before.
+const verdictTTL = time.Minute
+
+// entryOverhead is about what an entry takes besides its reply, in bytes.
+const entryOverhead = 1024
+
+// verdict is a token that passed every check but those of one login. Immutable.
+type verdict struct {
+	reply []byte    // a wire.Verified, encoded
+	about judgement // what the checks of one login look at
+	until int64     // Unix nanoseconds; it is not remembered from then on
+}
+
+// conclude says what a token whose signature was verified stands for.
+func (j *judgement) conclude(now time.Time) (*verdict, *wire.Error) {
+	v := &verdict{
+		until: min(now.Add(verdictTTL).UnixNano(), time.Unix(j.claims.expires, 0).UnixNano()),
+		// No more of the claims than that: they are as large as the token.
+		about: judgement{issuer: j.issuer, header: j.header, claims: &claims{subject: j.claims.subject}, set: j.set, binding: j.binding},
+	}
+	var err error
+	if v.reply, err = wire.Encode(j.verified()); err != nil {
+		return nil, wire.Fail(wire.Internal, "encode", err)
+	}
+	return v, nil
+}
+
+// recall fills j with what the checks of one login look at.
+func (v *verdict) recall(j *judgement) {
+	token, certificate := j.token, j.certificate
+	*j = v.about
+	j.token, j.certificate = token, certificate
+}
+
+func (v *verdict) bytes() int { return entryOverhead + len(v.reply) }
+
+// verdictKey names what a verdict depends on: the token's SHA-256 and the generation of the key set. The issuer's
+// configuration, the third, does not change during the life of an issuer, and each issuer has a cache of its own.
+type verdictKey struct {
+	token      [sha256.Size]byte
+	generation uint64
+}
+
+func (k verdictKey) name() string {
+	var name [sha256.Size + 8]byte
+	copy(name[:], k.token[:])
+	binary.BigEndian.PutUint64(name[sha256.Size:], k.generation)
+	return string(name[:])
+}
+
+// verdicts remembers an issuer's verified tokens for a short time, bounded by their number and their size, the least
+// recently used forgotten first. Refusals are not remembered: they would let anybody fill it. Safe for concurrent use.
+type verdicts struct {
+	maxBytes int
+	flights  singleflight.Group
+
+	mu    sync.Mutex // guards the rest, held for one step of the list
+	known *simplelru.LRU[verdictKey, *verdict]
+	bytes int
+
+	stats struct{ hits, misses, joined atomic.Int64 }
+}
+
+// newVerdicts returns a cache of at most maxEntries, which is positive, and maxBytes.
+func newVerdicts(maxEntries, maxBytes int) *verdicts {
+	c := &verdicts{maxBytes: maxBytes}
+	known, err := simplelru.NewLRU(maxEntries, func(_ verdictKey, v *verdict) { c.bytes -= v.bytes() })
+	if err != nil {
+		panic(err) // the size was checked with the configuration
+	}
+	c.known = known
+	return c
+}
+
+// get returns the verdict that is remembered for k, nil for none.
+func (c *verdicts) get(k verdictKey, now time.Time) *verdict {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.known.Get(k)
+	switch {
+	case !ok:
+		return nil
+	case now.UnixNano() >= v.until:
+		c.known.Remove(k)
+		return nil
+	}
+	return v
+}
+
+func (c *verdicts) add(k verdictKey, v *verdict) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known.Remove(k) // so that its bytes are given back
+	c.known.Add(k, v)
+	for c.bytes += v.bytes(); c.bytes > c.maxBytes; {
+		c.known.RemoveOldest()
+	}
+}
+
+// forget forgets everything.
+func (c *verdicts) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known.Purge()
+}
+
+// size returns the number of verdicts and their bytes.
+func (c *verdicts) size() (entries, bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known.Len(), c.bytes
+}
+
+// once returns the verdict for k: that of another login that is making it, the one that is remembered, or what judge
+// returns. judge must not wait for anything: a login that goes away then takes nothing from the others. It sets until;
+// a verdict that is over is not remembered.
+func (c *verdicts) once(k verdictKey, now time.Time, judge func() (*verdict, *wire.Error)) (*verdict, *wire.Error) {
+	type outcome struct {
+		verdict *verdict
+		fail    *wire.Error
+	}
+	led := false
+	made, _, _ := c.flights.Do(k.name(), func() (any, error) {
+		led = true
+		// Another may have made it since this login looked.
+		if v := c.get(k, now); v != nil {
+			c.stats.hits.Add(1)
+			return outcome{v, nil}, nil
+		}
+		c.stats.misses.Add(1)
+		v, fail := judge()
+		if fail == nil && now.UnixNano() < v.until {
+			c.add(k, v)
+		}
+		return outcome{v, fail}, nil
+	})
+	if !led {
+		c.stats.joined.Add(1)
+	}
+	o := made.(outcome)
+	return o.verdict, o.fail
+}
