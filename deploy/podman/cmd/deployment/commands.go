@@ -114,6 +114,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 				return d.NatsCLI(ctx, c, f.as, f.set.Args())
 			})(ctx, d, f)
 		},
+		"check": check,
 		"logs": func(ctx context.Context, d *deployment.Deployment, f *flags) error {
 			return d.Logs(ctx, f.service, f.follow)
 		},
@@ -134,12 +135,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitUsage
 	}
-	engine, err := deployment.NewEngine(f.engine)
-	if err != nil {
-		return fail(stderr, err)
-	}
 	d := &deployment.Deployment{
-		Engine: engine, Root: root, State: deployment.State(f.state), File: f.file, Project: f.project, Version: f.version, Out: stdout,
+		Root: root, State: deployment.State(f.state), File: f.file, Project: f.project, Version: f.version, Out: stdout,
+	}
+	if args[0] != "check" { // which needs no containers
+		if d.Engine, err = deployment.NewEngine(f.engine); err != nil {
+			return fail(stderr, err)
+		}
 	}
 	if err := commands[args[0]](ctx, d, f); err != nil {
 		return fail(stderr, err)
@@ -161,6 +163,23 @@ func up(ctx context.Context, d *deployment.Deployment, f *flags) error {
 		_, _ = fmt.Fprintln(d.Out, warnings)
 	}
 	return d.Up(ctx, c, deployment.Modes{Development: f.development, Cluster: f.cluster})
+}
+
+func check(ctx context.Context, d *deployment.Deployment, f *flags) error {
+	c, warnings, err := deployment.LoadConfig(f.file, false)
+	if err != nil {
+		return err
+	}
+	if len(warnings) > 0 {
+		_, _ = fmt.Fprintln(d.Out, warnings)
+	}
+	token := ""
+	if f.tokenFile != "" {
+		if token, err = deployment.ReadToken(f.tokenFile, os.Stdin); err != nil {
+			return err
+		}
+	}
+	return d.Check(ctx, c, token)
 }
 
 // withConfig is for commands about a deployment that was brought up: the modes are those of then.

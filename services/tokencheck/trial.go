@@ -1,0 +1,45 @@
+package tokencheck
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// Trial judges tokens as a replica would and serves nobody: for whoever wants to know beforehand whether a provider and a
+// device's token would work. Safe for concurrent use.
+type Trial struct{ verifier *verifier }
+
+// NewTrial fetches the keys of every issuer of a configuration that passed Check. It fails, and names the issuer, when one of
+// them cannot be had.
+func NewTrial(ctx context.Context, cfg *Config) (*Trial, error) {
+	s, err := New(cfg, Deps{Log: zap.NewNop(), Now: time.Now})
+	if err != nil {
+		return nil, err
+	}
+	for name, iss := range s.verifier.issuers {
+		if _, err := iss.keys.refresh(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return &Trial{verifier: s.verifier}, nil
+}
+
+// Issuers shows what was fetched, by issuer.
+func (t *Trial) Issuers() map[string]IssuerStats {
+	all := make(map[string]IssuerStats, len(t.verifier.issuers))
+	for name, iss := range t.verifier.issuers {
+		all[name] = iss.stats()
+	}
+	return all
+}
+
+// Judge returns what the services would go by, or the reason for which they would refuse. The token is taken not to be bound
+// to a certificate.
+func (t *Trial) Judge(ctx context.Context, token string) (*wire.Verified, *wire.Error) {
+	return t.verifier.verify(ctx, token, "")
+}
