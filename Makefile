@@ -9,6 +9,8 @@ MODULES   = $(shell go list -m -f '{{.Dir}}')
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Kept between runs under a name that carries its version.
 LINTER   := $(CURDIR)/bin/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI)))
+NATSCLI  := github.com/nats-io/natscli/nats@v0.5.1
+NATSCLI_DIR := $(CURDIR)/bin/tools/natscli-$(lastword $(subst @, ,$(NATSCLI)))
 # The race detector needs cgo, and cgo a C compiler; go env knows whether both are there.
 RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race,)
 
@@ -85,9 +87,21 @@ check: ## Would the provider in deployment.yaml work, and the token in TOKEN_FIL
 bypass-check: ## Prove on the running server that nobody gets in without a valid token, and that an administrator does.
 	$(DEPLOYMENT) bypass-check
 
+.PHONY: decisions
+decisions: ## The last decisions of the running containers. OUTCOME=, REASON=, CLIENT= (device, name, address), SINCE=10m.
+	@$(DEPLOYMENT) decisions $(if $(OUTCOME),-outcome $(OUTCOME)) $(if $(REASON),-reason $(REASON)) $(if $(CLIENT),-client $(CLIENT)) $(if $(SINCE),-since $(SINCE))
+
+.PHONY: nats
+nats: natscli ## Run the nats command line tool on the running containers: DO="micro stats callout". AS=admin: the system account.
+	@PATH="$(NATSCLI_DIR):$$PATH" $(DEPLOYMENT) nats $(if $(AS),-as $(AS)) $(DO)
+
+.PHONY: natscli
+natscli:
+	@test -x $(NATSCLI_DIR)/nats || GOWORK=off GOBIN=$(NATSCLI_DIR) go install $(NATSCLI)
+
 .PHONY: test-podman
-test-podman: ## Run the tests that need podman.
-	deploy/podman/with-podman go test -tags podman -count=1 -timeout 40m -v ./deploy/podman/podmantest
+test-podman: natscli ## Run the tests that need podman.
+	PATH="$(NATSCLI_DIR):$$PATH" deploy/podman/with-podman go test -tags podman -count=1 -timeout 15m -v ./deploy/podman/podmantest
 
 .PHONY: test-prometheus
 test-prometheus: ## Run the tests of alert rules and dashboard, which need Debian's prometheus.

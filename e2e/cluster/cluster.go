@@ -38,6 +38,8 @@ type Options struct {
 	Server string
 	// Settings is YAML that is appended to a service's configuration, by service.
 	Settings map[string]string
+	// Elsewhere runs the one server of the reference shape outside the test's process; nil runs the shape's in it.
+	Elsewhere *Elsewhere
 	// Reach returns where a replica finds the servers, nil for the servers themselves.
 	Reach func(service string, replica int, urls []string) []string
 	// Clock returns a replica's clock, nil for the system's. For replicas in the test's process only; policy has none.

@@ -23,6 +23,16 @@ type Server struct {
 	url  string
 }
 
+// Elsewhere is how a server is run that is not in the test's process, for example in a container.
+type Elsewhere struct {
+	// URL is where clients find it.
+	URL string
+	// Listen and Store are its address and its directory as it sees them.
+	Listen, Store string
+	// Start starts it with a configuration file and returns when it accepts connections.
+	Start func(t testing.TB, configuration string)
+}
+
 // URL is the server's address; it stays when the server is started again.
 func (s *Server) URL() string { return s.url }
 
@@ -52,6 +62,11 @@ func (s *Server) Start(t testing.TB) {
 // startServers starts all of them and stops them when the test ends.
 func (c *Cluster) startServers(t testing.TB, id topology.Identities) {
 	t.Helper()
+	if o := c.options.Elsewhere; o != nil {
+		o.Start(t, c.referenceConfig(id, "elsewhere", o.Listen, o.Store, ""))
+		c.Servers = []*Server{{url: o.URL}}
+		return
+	}
 	var routes []string
 	for range c.Shape.Servers {
 		routes = append(routes, freeAddress(t))
@@ -69,7 +84,7 @@ func (c *Cluster) startServers(t testing.TB, id topology.Identities) {
 			text := topology.ClusterConfig(topology.Cluster{Name: "e2e", Listen: routes[i], Routes: routes, Password: "route"})
 			c.write(t, filepath.Join(name, cluster), string(text))
 		}
-		text := c.referenceConfig(id, name, listen, dir, cluster)
+		text := c.referenceConfig(id, name, listen, filepath.Join(dir, "store"), cluster)
 		if c.Shape.Hardened {
 			var err error
 			if text, err = topology.ServerConfig(id, topology.ServerOptions{
@@ -108,14 +123,14 @@ func (c *Cluster) WaitRoutes(t testing.TB) {
 }
 
 // referenceConfig is the reference topology, word for word.
-func (c *Cluster) referenceConfig(id topology.Identities, name, listen, dir, cluster string) string {
+func (c *Cluster) referenceConfig(id topology.Identities, name, listen, store, cluster string) string {
 	text := fmt.Sprintf(`server_name: %q
 listen: %q
 max_control_line: %d
 jetstream { store_dir: %q }
 accounts { DEVICES: { jetstream: enabled, users: [ {user: auth, password: auth}, {user: platform, password: platform} ] } }
 authorization { auth_callout { issuer: %s, auth_users: [auth, platform], account: DEVICES } }
-`, name, listen, topology.MaxControlLine, filepath.Join(dir, "store"), id.Issuer)
+`, name, listen, topology.MaxControlLine, store, id.Issuer)
 	if cluster != "" {
 		text += fmt.Sprintf("include %q\n", cluster)
 	}

@@ -145,7 +145,7 @@ func (d *Deployment) prepare(ctx context.Context, c *Config, m Modes) (*Rendered
 		return nil, err
 	}
 	say(d.Out, "building the images of version %s", d.Version)
-	if err := d.Engine.buildImages(ctx, d.Root, d.Version); err != nil {
+	if err := d.Engine.BuildImages(ctx, d.Root, d.Version); err != nil {
 		return nil, err
 	}
 	return r, d.useEnvironment(r)
@@ -160,7 +160,7 @@ func (d *Deployment) useEnvironment(r *Rendered) error {
 // reconcile replaces, one after the other, the containers that are not as they should be.
 func (d *Deployment) reconcile(ctx context.Context, m Modes, r *Rendered, services []string) error {
 	for _, service := range services {
-		want, err := d.Engine.imageID(ctx, imageName(image(service), d.Version))
+		want, err := d.Engine.imageID(ctx, ImageName(image(service), d.Version))
 		if err != nil {
 			return err
 		}

@@ -28,11 +28,12 @@ var programs = []program{
 
 var images = []string{callout, tokencheck, policy, "nats-server", "devidp", "demodevice"}
 
-func imageName(image, version string) string { return "localhost/authcallout/" + image + ":" + version }
+// ImageName is how an image of a version is called on this host.
+func ImageName(image, version string) string { return "localhost/authcallout/" + image + ":" + version }
 
-// buildImages builds the programs below root and an image of each. The same sources, Go version and engine give the same
+// BuildImages builds the programs below root and an image of each. The same sources, Go version and engine give the same
 // images: paths are trimmed, and every time stamp is the epoch.
-func (e *Engine) buildImages(ctx context.Context, root, version string) error {
+func (e *Engine) BuildImages(ctx context.Context, root, version string) error {
 	target := filepath.Join(root, "deploy", "podman", "build")
 	if err := os.MkdirAll(filepath.Join(target, "data"), 0o755); err != nil { //nolint:gosec // the content of an image, no secret
 		return err
@@ -48,7 +49,7 @@ func (e *Engine) buildImages(ctx context.Context, root, version string) error {
 		}
 	}
 	for _, image := range images {
-		args := []string{"build", "-f", filepath.Join(root, "deploy", "podman", "Containerfile"), "--target", image, "-t", imageName(image, version)}
+		args := []string{"build", "-f", filepath.Join(root, "deploy", "podman", "Containerfile"), "--target", image, "-t", ImageName(image, version)}
 		if e.cli[0] == "podman" {
 			args = append(args, "--format", "docker", "--timestamp", "0")
 		}

@@ -13,7 +13,7 @@ import (
 func (d *Deployment) NatsCLI(ctx context.Context, c *Config, as string, args []string) error {
 	tool, err := exec.LookPath("nats")
 	if err != nil {
-		return errors.New("the nats command line tool is missing: go install github.com/nats-io/natscli/nats@v0.5.1, and have $(go env GOPATH)/bin in PATH")
+		return errors.New("the nats command line tool is missing: make nats installs and runs it")
 	}
 	files := d.State.Files()
 	seed, known := map[string]string{"operator": files.Operator, "admin": files.Admin}[as]

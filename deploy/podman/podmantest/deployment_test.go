@@ -7,7 +7,6 @@ package podmantest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -24,9 +23,16 @@ import (
 
 	"harmony.internal/authcallout/deploy/podman/deployment"
 	"harmony.internal/authcallout/deploy/topology"
+	"harmony.internal/authcallout/e2e/scenario"
 )
 
 const patience = 60 * time.Second
+
+// Versions of the images that the tests make: the first, and the one that is upgraded to.
+const (
+	testVersion = "0.9.0"
+	nextVersion = "0.9.1"
+)
 
 // rig is one deployment with the development provider, under a name and on a port of its own.
 type rig struct {
@@ -79,7 +85,7 @@ func newRig(t *testing.T, project string, m deployment.Modes) *rig {
 	m.Development = true
 	r := &rig{config: config, modes: m, listen: listen, log: log, Deployment: &deployment.Deployment{
 		Engine: engine, Root: root, State: deployment.State(filepath.Join(dir, "state")), File: file,
-		Project: project, Version: "0.9.0", Out: log,
+		Project: project, Version: testVersion, Out: log,
 	}}
 	clean := func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
@@ -167,56 +173,16 @@ func (r *rig) platform(t *testing.T) *nats.Conn {
 // scenarios are the two of the reference flow.
 func (r *rig) scenarios(t *testing.T) {
 	t.Helper()
-	t.Run("device_authenticates_and_pubsub", func(t *testing.T) {
-		device, platform := r.device(t, r.token(t, "sensor-test-01")), r.platform(t)
-		commands, err := device.SubscribeSync("device-commands.sensor-test-01")
-		if err != nil {
-			t.Fatal(err)
-		}
-		states, err := platform.SubscribeSync("device-state.sensor-test-01")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, nc := range []*nats.Conn{device, platform} {
-			if err := nc.Flush(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := device.Publish("device-state.sensor-test-01", []byte("on")); err != nil {
-			t.Fatal(err)
-		}
-		expect(t, states, "on")
-		if err := platform.Publish("device-commands.sensor-test-01", []byte("blink")); err != nil {
-			t.Fatal(err)
-		}
-		expect(t, commands, "blink")
-	})
-	t.Run("device_cannot_access_other_device_subjects", func(t *testing.T) {
-		a := r.device(t, r.token(t, "sensor-a"))
-		r.device(t, r.token(t, "sensor-b"))
-		if _, err := a.SubscribeSync("device-commands.sensor-b"); err != nil {
-			t.Fatal(err)
-		}
-		if err := a.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		if err := a.LastError(); !errors.Is(err, nats.ErrPermissionViolation) {
-			t.Errorf("last error %v, want a permissions violation", err)
-		}
-	})
-}
-
-// expect takes messages until the wanted one: the demo device publishes on the same subject.
-func expect(t *testing.T, sub *nats.Subscription, want string) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); ; {
-		m, err := sub.NextMsg(time.Until(deadline))
-		if err != nil {
-			t.Fatalf("%s: %v", sub.Subject, err)
-		}
-		if string(m.Data) == want {
-			return
-		}
+	password, err := os.ReadFile(r.State.Files().Platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := scenario.Site{
+		URLs: []string{"nats://" + r.listen}, Platform: nats.UserInfo(topology.PlatformUser, string(password)),
+		Token: func(_ testing.TB, device string) string { return r.token(t, device) },
+	}
+	for _, s := range scenario.Scenarios() {
+		t.Run(s.Name, func(t *testing.T) { s.Run(t, site) })
 	}
 }
 
@@ -393,15 +359,19 @@ func (r *rig) killOneOfEach(t *testing.T) {
 }
 
 func (r *rig) rollingUpgrade(t *testing.T) {
+	r.Version = nextVersion
+	// Building needs the whole machine; what is measured is the replacing.
+	if err := r.Engine.BuildImages(t.Context(), r.Root, r.Version); err != nil {
+		t.Fatal(err)
+	}
 	l := r.startLoad(t)
-	r.Version = "0.9.1"
 	// The servers' image does not change with the version: their programs are the same, so that they are left alone.
 	if err := r.Upgrade(t.Context(), r.config); err != nil {
 		t.Fatal(err)
 	}
 	l.finish(t, "rolling upgrade")
 	for _, service := range []string{"callout-1", "callout-2", "tokencheck-1", "policy-2"} {
-		if image := podman(t, "inspect", "--format", "{{.ImageName}}", r.Project+"-"+service); !strings.HasSuffix(image, ":0.9.1") {
+		if image := podman(t, "inspect", "--format", "{{.ImageName}}", r.Project+"-"+service); !strings.HasSuffix(image, ":"+nextVersion) {
 			t.Errorf("%s runs %s", service, image)
 		}
 	}
@@ -515,74 +485,4 @@ func (r *rig) downLeavesNothing(t *testing.T) {
 	if _, err := os.Stat(string(r.State)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the keys are left: %v", err)
 	}
-}
-
-// natsCLI looks at the services with the real command line tool, as an operator would.
-func (r *rig) natsCLI(t *testing.T) {
-	bin := t.TempDir()
-	install := exec.CommandContext(t.Context(), "go", "install", "github.com/nats-io/natscli/nats@v0.5.1")
-	install.Env = append(os.Environ(), "GOBIN="+bin, "GOWORK=off", "GOFLAGS=")
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	cli := func(t *testing.T, args ...string) string {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "nats"),
-			append([]string{"--server", r.listen, "--nkey", r.State.Files().Operator, "--timeout", "10s"}, args...)...)
-		cmd.Env = append(os.Environ(), "HOME="+bin)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("nats %s: %v: %s", strings.Join(args, " "), err, out)
-		}
-		return string(out)
-	}
-	for _, service := range []string{"callout", "tokencheck", "policy"} {
-		if out := cli(t, "micro", "ls", service); strings.Count(out, "0.9.0") < 2 {
-			t.Errorf("micro ls %s does not show two replicas of 0.9.0:\n%s", service, out)
-		}
-		if out := cli(t, "micro", "info", service); !strings.Contains(out, "0.9.0") {
-			t.Errorf("micro info %s:\n%s", service, out)
-		}
-		if out := cli(t, "micro", "ping", service); strings.Count(out, service) < 2 {
-			t.Errorf("micro ping %s:\n%s", service, out)
-		}
-	}
-	before := r.requests(t, cli, "callout")
-	const logins = 7
-	token := r.token(t, "sensor-a")
-	for range logins {
-		nc, err := nats.Connect("nats://"+r.listen, nats.Token(token))
-		if err != nil {
-			t.Fatal(err)
-		}
-		nc.Close()
-	}
-	for _, service := range []string{"callout", "tokencheck", "policy"} {
-		if service == "callout" {
-			if got := r.requests(t, cli, service) - before; got < logins {
-				t.Errorf("callout counts %d requests more after %d logins", got, logins)
-			}
-		}
-	}
-}
-
-// requests sums the requests that all replicas of a service have counted.
-func (r *rig) requests(t *testing.T, cli func(*testing.T, ...string) string, service string) int {
-	t.Helper()
-	total := 0
-	decoder := json.NewDecoder(strings.NewReader(cli(t, "micro", "stats", service, "--json")))
-	var replicas []struct {
-		Endpoints []struct {
-			NumRequests int `json:"num_requests"`
-		} `json:"endpoints"`
-	}
-	if err := decoder.Decode(&replicas); err != nil {
-		t.Fatal(err)
-	}
-	for _, replica := range replicas {
-		for _, e := range replica.Endpoints {
-			total += e.NumRequests
-		}
-	}
-	return total
 }
