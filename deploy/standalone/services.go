@@ -14,6 +14,7 @@ import (
 	"harmony.internal/authcallout/services/tokencheck"
 	"harmony.internal/authcallout/shared/logx"
 	"harmony.internal/authcallout/shared/run"
+	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -22,6 +23,7 @@ type service struct {
 	name    string
 	subject string // of its endpoint
 	runner
+	trace *trace.Tracer // nil for off
 }
 
 // runner serves until ctx ends and then drains.
@@ -30,7 +32,7 @@ type runner interface {
 }
 
 // services makes the three as their processes do, except that they reach the server by option.
-func (s *System) services(option nats.Option) ([]service, error) {
+func (s *System) services(ctx context.Context, option nats.Option) ([]service, error) {
 	options := []nats.Option{option}
 	subjects, err := wire.NewSubjects(s.callout.NATS.SubjectPrefix)
 	if err != nil {
@@ -40,27 +42,31 @@ func (s *System) services(option nats.Option) ([]service, error) {
 	for _, one := range []struct {
 		name, subject string
 		log           logx.Config
-		make          func(*zap.Logger) (runner, error)
+		make          func(*zap.Logger, *trace.Tracer) (runner, error)
 	}{
-		{wire.QueueTokencheck, subjects.TokenCheck(), s.tokencheck.Log, func(log *zap.Logger) (runner, error) {
-			return tokencheck.New(s.tokencheck, tokencheck.Deps{Log: log, Version: run.Version, NATSOptions: options})
+		{wire.QueueTokencheck, subjects.TokenCheck(), s.tokencheck.Log, func(log *zap.Logger, t *trace.Tracer) (runner, error) {
+			return tokencheck.New(s.tokencheck, tokencheck.Deps{Log: log, Version: run.Version, NATSOptions: options, Trace: t})
 		}},
-		{wire.QueuePolicy, subjects.PolicyDecide(), s.policy.Log, func(log *zap.Logger) (runner, error) {
-			return policy.New(s.policy, policy.Deps{Log: log, Version: run.Version, NATSOptions: options})
+		{wire.QueuePolicy, subjects.PolicyDecide(), s.policy.Log, func(log *zap.Logger, t *trace.Tracer) (runner, error) {
+			return policy.New(s.policy, policy.Deps{Log: log, Version: run.Version, NATSOptions: options, Trace: t})
 		}},
-		{wire.QueueCallout, wire.SubjectUserAuth, s.callout.Log, func(log *zap.Logger) (runner, error) {
-			return callout.New(s.callout, callout.Deps{Log: log, Version: run.Version, NATSOptions: options})
+		{wire.QueueCallout, wire.SubjectUserAuth, s.callout.Log, func(log *zap.Logger, t *trace.Tracer) (runner, error) {
+			return callout.New(s.callout, callout.Deps{Log: log, Version: run.Version, NATSOptions: options, Trace: t})
 		}},
 	} {
 		log, err := logx.New(one.log, one.name, run.Version)
 		if err != nil {
 			return nil, err
 		}
-		r, err := one.make(log)
+		tracer, err := trace.FromEnvironment(ctx, trace.About{Service: one.name, Version: run.Version})
+		if err != nil {
+			return nil, err
+		}
+		r, err := one.make(log, tracer)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", one.name, err)
 		}
-		all = append(all, service{one.name, one.subject, r})
+		all = append(all, service{one.name, one.subject, r, tracer})
 	}
 	return all, nil
 }

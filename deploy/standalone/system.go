@@ -99,10 +99,15 @@ func (s *System) Run(ctx context.Context, log *zap.Logger, hangup <-chan os.Sign
 		<-stopped
 	}()
 
-	services, err := s.services(nats.InProcessServer(ns))
+	services, err := s.services(ctx, nats.InProcessServer(ns))
 	if err != nil {
 		return err
 	}
+	defer func() {
+		for _, service := range services {
+			service.trace.Stop()
+		}
+	}()
 	var parts sync.WaitGroup
 	failed := make([]error, len(services))
 	for i, service := range services {

@@ -13,6 +13,7 @@ import (
 
 	"harmony.internal/authcallout/deploy/topology"
 	"harmony.internal/authcallout/shared/oidctest"
+	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -42,6 +43,10 @@ type Options struct {
 	Elsewhere *Elsewhere
 	// Reach returns where a replica finds the servers, nil for the servers themselves.
 	Reach func(service string, replica int, urls []string) []string
+	// Trace returns the tracer of a service, for replicas in the test's process; nil is off.
+	Trace func(service string) *trace.Tracer
+	// Environment is added to that of every process.
+	Environment []string
 	// Clock returns a replica's clock, nil for the system's. For replicas in the test's process only; policy has none.
 	Clock func(service string, replica int) func() time.Time
 }

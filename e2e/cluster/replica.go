@@ -21,6 +21,7 @@ import (
 	"harmony.internal/authcallout/services/tokencheck"
 	"harmony.internal/authcallout/shared/config"
 	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -64,14 +65,18 @@ func (c *Cluster) startReplica(t testing.TB, service string, n int) *Replica {
 func (r *Replica) Start(t testing.TB) {
 	t.Helper()
 	if r.cluster.options.Processes {
-		r.life = startProcess(t, Binary(t, r.Service), r.file, r.log)
+		r.life = startProcess(t, Binary(t, r.Service), r.file, r.cluster.options.Environment, r.log)
 		return
 	}
 	var now func() time.Time
 	if r.cluster.options.Clock != nil {
 		now = r.cluster.options.Clock(r.Service, r.Index)
 	}
-	r.life = startInside(t, r.Service, r.file, r.log, now)
+	var tracer *trace.Tracer
+	if r.cluster.options.Trace != nil {
+		tracer = r.cluster.options.Trace(r.Service)
+	}
+	r.life = startInside(t, r.Service, r.file, r.log, now, tracer)
 }
 
 // Stop asks the replica to drain, waits until it has ended, and returns an error when it did not end well. A replica
@@ -182,7 +187,7 @@ func (l *inside) stop() error {
 func (l *inside) ended() <-chan struct{} { return l.done }
 
 // startInside does what the process does: reads the file, makes the service, runs it.
-func startInside(t testing.TB, service, file string, out *Log, now func() time.Time) life {
+func startInside(t testing.TB, service, file string, out *Log, now func() time.Time, tracer *trace.Tracer) life {
 	t.Helper()
 	var build func(*zap.Logger) (interface{ Run(context.Context) error }, error)
 	var cfg config.Checker
@@ -192,19 +197,19 @@ func startInside(t testing.TB, service, file string, out *Log, now func() time.T
 		c := &callout.Config{}
 		cfg = c
 		build = func(log *zap.Logger) (interface{ Run(context.Context) error }, error) {
-			return callout.New(c, callout.Deps{Log: log, Version: version, Now: now})
+			return callout.New(c, callout.Deps{Log: log, Version: version, Now: now, Trace: tracer})
 		}
 	case wire.QueueTokencheck:
 		c := &tokencheck.Config{}
 		cfg = c
 		build = func(log *zap.Logger) (interface{ Run(context.Context) error }, error) {
-			return tokencheck.New(c, tokencheck.Deps{Log: log, Version: version, Now: now})
+			return tokencheck.New(c, tokencheck.Deps{Log: log, Version: version, Now: now, Trace: tracer})
 		}
 	default:
 		c := &policy.Config{}
 		cfg = c
 		build = func(log *zap.Logger) (interface{ Run(context.Context) error }, error) {
-			return policy.New(c, policy.Deps{Log: log, Version: version})
+			return policy.New(c, policy.Deps{Log: log, Version: version, Trace: tracer})
 		}
 	}
 	if _, err := config.Load(file, cfg); err != nil {
@@ -236,10 +241,11 @@ type process struct {
 	err  error // valid once done is closed
 }
 
-func startProcess(t testing.TB, binary, file string, out *Log) life {
+func startProcess(t testing.TB, binary, file string, environment []string, out *Log) life {
 	t.Helper()
 	p := &process{cmd: exec.Command(binary, "-config", file), done: newDone()} //nolint:gosec // a program that the harness built
 	p.cmd.Stderr, p.cmd.Stdout = out, out
+	p.cmd.Env = append(os.Environ(), environment...)
 	p.cmd.WaitDelay = time.Second
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

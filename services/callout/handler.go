@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"harmony.internal/authcallout/shared/natsx"
+	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -56,6 +57,7 @@ type handler struct {
 // handle works on one request that was admitted. ctx ends with the ceiling of the budget.
 func (h *handler) handle(ctx context.Context, m message) {
 	d := m.newDecision()
+	d.span = trace.FromContext(ctx)
 	defer h.recorder.write(d)
 	defer func() {
 		if p := recover(); p != nil {

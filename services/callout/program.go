@@ -11,6 +11,7 @@ import (
 	"harmony.internal/authcallout/shared/logx"
 	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/run"
+	"harmony.internal/authcallout/shared/trace"
 )
 
 // Program is the process.
@@ -25,7 +26,12 @@ func Program() run.Program[*Config] {
 			hangup := make(chan os.Signal, 1)
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
-			s, err := New(c, Deps{Log: log, Version: run.Version, Hangup: hangup})
+			tracer, err := trace.FromEnvironment(ctx, trace.About{Service: "callout", Version: run.Version})
+			if err != nil {
+				return err
+			}
+			defer tracer.Stop()
+			s, err := New(c, Deps{Log: log, Version: run.Version, Hangup: hangup, Trace: tracer})
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -34,6 +35,8 @@ type decision struct {
 	expires  time.Time // end of the session
 
 	openTime, tokenTime, policyTime, mintTime time.Duration
+
+	span *trace.Span // nil while tracing is off
 }
 
 // stepDone stores the time since the step before.
@@ -70,6 +73,7 @@ func (r *recorder) write(d *decision) {
 		r.log.Warn("decision", fields...)
 	}
 	r.publish.offer(d.outcome, now, fields)
+	d.describeSpan()
 }
 
 func (r *recorder) count(d *decision) {

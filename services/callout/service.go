@@ -15,6 +15,7 @@ import (
 
 	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/natsx"
+	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -24,7 +25,8 @@ var ErrConnectionLost = errors.New("the connection to NATS closed for good")
 // Deps are the collaborators of a Service.
 type Deps struct {
 	Log     *zap.Logger
-	Version string // bare semantic version
+	Version string        // bare semantic version
+	Trace   *trace.Tracer // nil for off
 	// NATSOptions are added to the connection's, for connections inside one process.
 	NATSOptions []nats.Option
 	// Now is the clock, nil for the system's.
@@ -190,6 +192,7 @@ func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler, watch
 		Metadata:    s.metadata(),
 		Endpoints:   []natsx.Endpoint{s.endpoint(h, giveUps), natsx.ReadyEndpoint(s.subjects, wire.QueueCallout, watch)},
 		Stats:       func(string) any { return s.stats() },
+		Trace:       s.deps.Trace,
 	}, s.deps.Log)
 	if err != nil {
 		return err

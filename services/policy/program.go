@@ -8,6 +8,7 @@ import (
 	"harmony.internal/authcallout/shared/logx"
 	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/run"
+	"harmony.internal/authcallout/shared/trace"
 )
 
 // Program is the process.
@@ -19,7 +20,12 @@ func Program() run.Program[*Config] {
 		Log:         func(c *Config) logx.Config { return c.Log },
 		Monitor:     func(c *Config) monitor.Config { return c.Monitor },
 		Serve: func(ctx context.Context, c *Config, log *zap.Logger) error {
-			s, err := New(c, Deps{Log: log, Version: run.Version})
+			tracer, err := trace.FromEnvironment(ctx, trace.About{Service: "policy", Version: run.Version})
+			if err != nil {
+				return err
+			}
+			defer tracer.Stop()
+			s, err := New(c, Deps{Log: log, Version: run.Version, Trace: tracer})
 			if err != nil {
 				return err
 			}

@@ -16,6 +16,7 @@ import (
 	"harmony.internal/authcallout/services/policy/registry"
 	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/natsx"
+	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -28,7 +29,8 @@ const drainTime = 10 * time.Second
 // Deps are the collaborators of a Service.
 type Deps struct {
 	Log     *zap.Logger
-	Version string // bare semantic version
+	Version string        // bare semantic version
+	Trace   *trace.Tracer // nil for off
 	// NATSOptions are added to the connection's, for connections inside one process.
 	NATSOptions []nats.Option
 	// Now is the clock, nil for the system's.
@@ -218,6 +220,7 @@ func (s *Service) service() natsx.Service {
 			Handle:      s.explain,
 		}, natsx.ReadyEndpoint(s.subjects, wire.QueuePolicy, s.watch)},
 		Stats: func(string) any { return s.stats() },
+		Trace: s.deps.Trace,
 	}
 }
 

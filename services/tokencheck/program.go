@@ -11,6 +11,7 @@ import (
 	"harmony.internal/authcallout/shared/logx"
 	"harmony.internal/authcallout/shared/monitor"
 	"harmony.internal/authcallout/shared/run"
+	"harmony.internal/authcallout/shared/trace"
 )
 
 // Program is the process.
@@ -23,7 +24,12 @@ func Program() run.Program[*Config] {
 		Monitor:     func(c *Config) monitor.Config { return c.Monitor },
 		Probe:       probe,
 		Serve: func(ctx context.Context, c *Config, log *zap.Logger) error {
-			s, err := New(c, Deps{Log: log, Version: run.Version})
+			tracer, err := trace.FromEnvironment(ctx, trace.About{Service: "tokencheck", Version: run.Version})
+			if err != nil {
+				return err
+			}
+			defer tracer.Stop()
+			s, err := New(c, Deps{Log: log, Version: run.Version, Trace: tracer})
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"harmony.internal/authcallout/shared/natsx"
+	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -26,7 +27,8 @@ const drainTime = 10 * time.Second
 // Deps are the collaborators of a Service.
 type Deps struct {
 	Log     *zap.Logger
-	Version string // bare semantic version
+	Version string        // bare semantic version
+	Trace   *trace.Tracer // nil for off
 	// NATSOptions are added to the connection's, for connections inside one process.
 	NATSOptions []nats.Option
 	// Now is the clock, nil for the system's.
@@ -105,6 +107,7 @@ func (s *Service) Run(ctx context.Context) error {
 			Handle:      s.explain,
 		}, natsx.ReadyEndpoint(s.subjects, wire.QueueTokencheck, watch)},
 		Stats: func(string) any { return s.stats() },
+		Trace: s.deps.Trace,
 	}, s.deps.Log)
 	if err != nil {
 		return err

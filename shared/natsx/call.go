@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -85,6 +86,9 @@ func (c *Caller) Call(ctx context.Context, subject, id string, data []byte) ([]b
 	c.retries.called()
 	c.calls.Add(1)
 	k := &call{caller: c, pending: p, subject: subject, id: id, data: data, deadline: deadline, pause: firstPause}
+	if k.span = trace.FromContext(ctx).Call("call "+c.options.Neighbour, subject); k.span != nil {
+		defer k.endSpan()
+	}
 	return k.run(ctx)
 }
 
@@ -105,6 +109,15 @@ type call struct {
 	// freeRetry says that sending again costs the neighbour nothing, because nobody got the attempt before.
 	freeRetry bool
 	pause     time.Duration
+	span      *trace.Span // nil while tracing is off
+}
+
+func (k *call) endSpan() {
+	k.span.Count("attempts", k.attempts)
+	if k.last != nil {
+		k.span.Set("trouble", k.last.Code.String())
+	}
+	k.span.End()
 }
 
 func (k *call) run(ctx context.Context) ([]byte, error) {
@@ -188,15 +201,12 @@ func (k *call) send(now time.Time) *wire.Error {
 		}
 		return wire.Fail(wire.OutOfTime, "", nil)
 	}
-	err := k.caller.conn.PublishMsg(&nats.Msg{
-		Subject: k.subject,
-		Reply:   k.caller.inbox.prefix + k.pending.id,
-		Header: nats.Header{
-			wire.HeaderBudget:    {strconv.FormatInt(left.Milliseconds(), 10)},
-			wire.HeaderRequestID: {k.id},
-		},
-		Data: k.data,
-	})
+	header := nats.Header{
+		wire.HeaderBudget:    {strconv.FormatInt(left.Milliseconds(), 10)},
+		wire.HeaderRequestID: {k.id},
+	}
+	k.span.Inject(header)
+	err := k.caller.conn.PublishMsg(&nats.Msg{Subject: k.subject, Reply: k.caller.inbox.prefix + k.pending.id, Header: header, Data: k.data})
 	switch {
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrMaxPayload), errors.Is(err, nats.ErrBadSubject):
 		return wire.Fail(wire.Internal, "send to "+k.subject, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nuid"
 	"go.uber.org/zap"
 
+	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -24,6 +25,8 @@ type endpoint struct {
 	budget       func(*Request) time.Duration
 	do           func(context.Context, *Request)
 	giveUp       func(*Request, *wire.Error)
+	trace        *trace.Tracer // nil for off
+	spanName     string
 	tally        tally
 	subscription atomic.Pointer[nats.Subscription]
 
@@ -39,13 +42,17 @@ type endpoint struct {
 	idle chan struct{}
 }
 
-func newEndpoint(c *Conn, config *Endpoint, log *zap.Logger) *endpoint {
+func newEndpoint(c *Conn, s *Service, n int, log *zap.Logger) *endpoint {
+	config := &s.Endpoints[n]
 	e := &endpoint{name: config.Name, conn: c, log: log, budget: config.Budget, do: config.Handle, giveUp: config.GiveUp}
 	if e.budget == nil {
 		e.budget = headerBudget
 	}
 	if e.giveUp == nil {
 		e.giveUp = e.failGivenUp
+	}
+	if config.Name != endpointReady { // a monitor's question is nobody's login
+		e.trace, e.spanName = s.Trace, s.Name+" "+config.Name
 	}
 	e.admission = newAdmission(orDefault(config.MaxInFlight, DefaultMaxInFlight), orDefault(config.MaxWaiting, DefaultMaxWaiting))
 	return e
@@ -125,6 +132,9 @@ func (e *endpoint) work(r *Request) {
 // handle runs the handler once; a panic is an answer of its own, not the end of the process.
 func (e *endpoint) handle(r *Request) {
 	defer r.context.end(context.Canceled)
+	var ctx context.Context
+	ctx, r.span = e.trace.Serve(&r.context, e.spanName, r.Subject, r.Header)
+	defer r.span.End()
 	defer func() {
 		if p := recover(); p != nil {
 			e.log.Error("panic in a handler", zap.String("subject", r.Subject), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
@@ -133,7 +143,7 @@ func (e *endpoint) handle(r *Request) {
 			}
 		}
 	}()
-	e.do(&r.context, r)
+	e.do(ctx, r)
 }
 
 // letGo gives up requests that were counted in givingUp.

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -28,6 +29,7 @@ type Request struct {
 	deadline time.Time
 	started  time.Time
 	answered atomic.Bool
+	span     *trace.Span // nil while tracing is off
 }
 
 // maxRequestID bounds an id that the requester chose.
@@ -51,6 +53,7 @@ func (r *Request) Fail(e *wire.Error) error {
 		return nil
 	}
 	r.endpoint.count(e)
+	r.span.Fail(e.Code.String())
 	body, err := json.Marshal(e)
 	if err != nil {
 		return err
@@ -69,6 +72,7 @@ func (r *Request) Fail(e *wire.Error) error {
 func (r *Request) Count(e *wire.Error) {
 	if !r.answered.Swap(true) {
 		r.endpoint.count(e)
+		r.span.Fail(e.Code.String())
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"go.uber.org/zap"
 
+	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -56,6 +57,8 @@ type Service struct {
 	Description string
 	Metadata    map[string]string
 	Endpoints   []Endpoint
+	// Trace makes a span of every request that is worked on; nil is off.
+	Trace *trace.Tracer
 	// Stats returns the service's own figures for `nats micro stats`, where they are at data.service beside data.load;
 	// safe for concurrent use. It must not wait for a request: micro holds a lock meanwhile. Optional.
 	Stats func(endpoint string) any
@@ -72,7 +75,7 @@ type Server struct {
 func Serve(c *Conn, s Service, log *zap.Logger) (*Server, error) {
 	srv := &Server{conn: c, endpoints: make(map[string]*endpoint, len(s.Endpoints))}
 	for i := range s.Endpoints {
-		srv.endpoints[s.Endpoints[i].Name] = newEndpoint(c, &s.Endpoints[i], log)
+		srv.endpoints[s.Endpoints[i].Name] = newEndpoint(c, &s, i, log)
 	}
 	var err error
 	srv.micro, err = micro.AddService(c.Conn, micro.Config{
