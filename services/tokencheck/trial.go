@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"harmony.internal/authcallout/shared/wire"
 )
 
 // Trial judges tokens as a replica would and serves nobody: for whoever wants to know beforehand whether a provider and a
@@ -38,8 +36,7 @@ func (t *Trial) Issuers() map[string]IssuerStats {
 	return all
 }
 
-// Judge returns what the services would go by, or the reason for which they would refuse. The token is taken not to be bound
-// to a certificate.
-func (t *Trial) Judge(ctx context.Context, token string) (*wire.Verified, *wire.Error) {
-	return t.verifier.verify(ctx, token, "")
+// Explain says how the token would be judged on a connection without a client certificate.
+func (t *Trial) Explain(ctx context.Context, token string) *Explanation {
+	return t.verifier.explain(ctx, token, "")
 }

@@ -42,17 +42,13 @@ type endpoint struct {
 	idle chan struct{}
 }
 
-func newEndpoint(c *Conn, s *Service, n int, log *zap.Logger) *endpoint {
-	config := &s.Endpoints[n]
+func newEndpoint(c *Conn, config *Endpoint, log *zap.Logger) *endpoint {
 	e := &endpoint{name: config.Name, conn: c, log: log, budget: config.Budget, do: config.Handle, giveUp: config.GiveUp}
 	if e.budget == nil {
 		e.budget = headerBudget
 	}
 	if e.giveUp == nil {
 		e.giveUp = e.failGivenUp
-	}
-	if config.Name != endpointReady { // a monitor's question is nobody's login
-		e.trace, e.spanName = s.Trace, s.Name+" "+config.Name
 	}
 	e.admission = newAdmission(orDefault(config.MaxInFlight, DefaultMaxInFlight), orDefault(config.MaxWaiting, DefaultMaxWaiting))
 	return e

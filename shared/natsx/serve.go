@@ -75,7 +75,11 @@ type Server struct {
 func Serve(c *Conn, s Service, log *zap.Logger) (*Server, error) {
 	srv := &Server{conn: c, endpoints: make(map[string]*endpoint, len(s.Endpoints))}
 	for i := range s.Endpoints {
-		srv.endpoints[s.Endpoints[i].Name] = newEndpoint(c, &s, i, log)
+		e := newEndpoint(c, &s.Endpoints[i], log)
+		if e.name != endpointReady { // a monitor's question is nobody's login
+			e.trace, e.spanName = s.Trace, s.Name+" "+e.name
+		}
+		srv.endpoints[e.name] = e
 	}
 	var err error
 	srv.micro, err = micro.AddService(c.Conn, micro.Config{

@@ -45,11 +45,12 @@ func (d *Deployment) Check(ctx context.Context, c *Config, token string) error {
 		say(d.Out, "-      %-10s none given: make check TOKEN_FILE=token.jwt", "token")
 		return nil
 	}
-	verified, fail := trial.Judge(ctx, token)
-	if fail != nil {
-		say(d.Out, "WRONG  %-10s %v", "token", fail)
-		return adviceAbout(fail, c, token)
+	judged := trial.Explain(ctx, token)
+	if judged.Error != nil {
+		say(d.Out, "WRONG  %-10s %v", "token", judged.Error)
+		return adviceAbout(judged.Error, c, token)
 	}
+	verified := judged.Verified
 	say(d.Out, "ok     %-10s signed by key %s, for audience %s, ends %s", "token", verified.KeyID, c.Project,
 		time.Unix(verified.ExpiresAt, 0).UTC().Format(time.RFC3339))
 	say(d.Out, "ok     %-10s %s", "roles", orNone(strings.Join(verified.Roles, " ")))
