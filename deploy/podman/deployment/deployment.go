@@ -60,7 +60,7 @@ func (d *Deployment) inspect(ctx context.Context, service string) (container, er
 func image(service string) string {
 	switch {
 	case strings.HasPrefix(service, "nats-"):
-		return "nats-server"
+		return natsServer
 	case service == "demo-device":
 		return "demodevice"
 	}
@@ -69,7 +69,7 @@ func image(service string) string {
 
 func configOf(service string, r *Rendered) string {
 	switch i := image(service); i {
-	case "nats-server":
+	case natsServer:
 		return r.Hash["nats"]
 	case callout, tokencheck, policy:
 		return r.Hash[i]

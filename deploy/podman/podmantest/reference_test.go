@@ -47,7 +47,7 @@ func TestReferenceInContainers(t *testing.T) {
 // leaveStale makes what a run that was killed leaves behind: a container of the name, which never started.
 func leaveStale(t *testing.T, name string) {
 	t.Helper()
-	podman(t, "rm", "-f", "-t", "0", "-i", name)
+	podman(t, "rm", "-f", "-v", "-t", "0", "-i", name)
 	podman(t, "create", "--name", name, deployment.ImageName("nats-server", testVersion))
 }
 
@@ -65,7 +65,7 @@ func inContainer(name string, port int) *cluster.Elsewhere {
 				t.Fatal(err)
 			}
 			remove := func() {
-				if out, err := exec.Command("podman", "rm", "-f", "-t", "0", "-i", name).CombinedOutput(); err != nil {
+				if out, err := exec.Command("podman", "rm", "-f", "-v", "-t", "0", "-i", name).CombinedOutput(); err != nil {
 					t.Errorf("podman rm %s: %v: %s", name, err, out)
 				}
 			}
@@ -78,7 +78,7 @@ func inContainer(name string, port int) *cluster.Elsewhere {
 				remove()
 			})
 			args := []string{
-				"run", "-d", "--name", name, "-p", address + ":4222", "-v", dir + ":/etc/authcallout:ro,z", "--tmpfs", "/data:mode=1777",
+				"run", "-d", "--name", name, "-p", address + ":4222", "-v", dir + ":/etc/authcallout:ro,z",
 				deployment.ImageName("nats-server", testVersion),
 			}
 			if out, err := exec.Command("podman", args...).CombinedOutput(); err != nil {
