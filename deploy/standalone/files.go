@@ -36,7 +36,7 @@ func (s Setup) serverConfig(dir string, id topology.Identities) (string, error) 
 		StoreDir: filepath.Join(dir, StoreDir),
 		// An edge box has other things to do as well.
 		MaxMemory: "256MB", MaxFile: "4GB",
-		Note: "Made at the first start and yours from then on; an ordinary nats-server takes it too. SIGHUP reads it again.",
+		Note: "Made at the first start and yours from then on; an ordinary nats-server takes it too. SIGHUP reads it again, except auth_callout; devices then reconnect once.",
 	})
 }
 
