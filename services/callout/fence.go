@@ -12,11 +12,15 @@ type fence struct {
 	publish, subscribe []string
 }
 
+// subjectServerInbox is where the servers await the answers to their requests (server/events.go, inboxRespSubj). In the
+// callout's account a user JWT crosses it for everybody who logs in; whoever publishes there answers in the callout's place.
+const subjectServerInbox = "$SYS._INBOX.>"
+
 // newFence returns the fence around the subjects of one prefix and the internal inboxes below inboxPrefix.
 func newFence(subjects wire.Subjects, inboxPrefix string) fence {
 	prefix := strings.TrimSuffix(subjects.Kick(""), "kick.")
-	// An event of a failed login holds the JWT that the client sent.
-	internal := []string{prefix + "v1.>", prefix + "kick.>", inboxPrefix + ".>", subjectAuthErrors}
+	// An event of a failed login (subjectAuthErrors) holds the JWT that the client sent.
+	internal := []string{prefix + "v1.>", prefix + "kick.>", inboxPrefix + ".>", subjectAuthErrors, subjectServerInbox}
 	return fence{
 		publish:   internal,
 		subscribe: append([]string{wire.SubjectUserAuth}, internal...),

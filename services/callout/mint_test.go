@@ -76,7 +76,7 @@ func TestMintReferenceGrant(t *testing.T) {
 
 func TestMintPermissions(t *testing.T) {
 	closed := jwt.StringList{">"}
-	internal := jwt.StringList{"auth.v1.>", "auth.kick.>", "_AUTH_INBOX.>", subjectAuthErrors}
+	internal := jwt.StringList{"auth.v1.>", "auth.kick.>", "_AUTH_INBOX.>", subjectAuthErrors, subjectServerInbox}
 	allow := func(s ...string) wire.Permissions { return wire.Permissions{Allow: s} }
 	for _, row := range []struct {
 		name             string
@@ -91,7 +91,7 @@ func TestMintPermissions(t *testing.T) {
 		{"everything, less the system's own", wire.Grant{Publish: allow(">"), Subscribe: allow(">")}, internal,
 			append(jwt.StringList{wire.SubjectUserAuth}, internal...)},
 		{"own deny kept", wire.Grant{Publish: wire.Permissions{Allow: []string{"auth.*.x"}, Deny: []string{"auth.q.x"}}, Subscribe: allow("$SYS.>")},
-			jwt.StringList{"auth.q.x", "auth.v1.>", "auth.kick.>"}, jwt.StringList{wire.SubjectUserAuth, subjectAuthErrors}},
+			jwt.StringList{"auth.q.x", "auth.v1.>", "auth.kick.>"}, jwt.StringList{wire.SubjectUserAuth, subjectAuthErrors, subjectServerInbox}},
 		{"by queue", wire.Grant{Publish: allow("b"), Subscribe: allow("auth.v1.token.check tokencheck")}, nil, jwt.StringList{"auth.v1.>"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
