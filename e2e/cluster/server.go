@@ -69,11 +69,11 @@ func (c *Cluster) startServers(t testing.TB, id topology.Identities) {
 	}
 	var routes []string
 	for range c.Shape.Servers {
-		routes = append(routes, freeAddress(t))
+		routes = append(routes, FreeAddress(t))
 	}
 	for i := range c.Shape.Servers {
 		name := fmt.Sprintf("n%d", i+1)
-		listen := freeAddress(t)
+		listen := FreeAddress(t)
 		dir := filepath.Join(c.dir, name)
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
@@ -137,8 +137,8 @@ authorization { auth_callout { issuer: %s, auth_users: [auth, platform], account
 	return text
 }
 
-// freeAddress returns a loopback address that nothing listened on a moment ago.
-func freeAddress(t testing.TB) string {
+// FreeAddress returns a loopback address that nothing listened on a moment ago.
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
