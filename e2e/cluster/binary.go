@@ -25,6 +25,9 @@ var packages = map[string]string{
 	"policy":     modulePath + "services/policy/cmd/policy",
 	"standalone": modulePath + "deploy/standalone/cmd/standalone",
 	"devidp":     modulePath + "deploy/devidp/cmd/devidp",
+	// Of others, in the versions that go.mod names.
+	"nats-server": "github.com/nats-io/nats-server/v2",
+	"nk":          "github.com/nats-io/nkeys/nk",
 }
 
 // Binary returns the path of a program, built once for all tests of the process.

@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -65,7 +64,9 @@ func (c *Cluster) startReplica(t testing.TB, service string, n int) *Replica {
 func (r *Replica) Start(t testing.TB) {
 	t.Helper()
 	if r.cluster.options.Processes {
-		r.life = startProcess(t, Binary(t, r.Service), r.file, r.cluster.options.Environment, r.log)
+		cmd := exec.Command(Binary(t, r.Service), "-config", r.file) //nolint:gosec // a program that the harness built
+		cmd.Env = append(os.Environ(), r.cluster.options.Environment...)
+		r.life = startProcess(t, cmd, r.log)
 		return
 	}
 	var now func() time.Time
@@ -233,46 +234,6 @@ func startInside(t testing.TB, service, file string, out *Log, now func() time.T
 }
 
 func newDone() chan struct{} { return make(chan struct{}) }
-
-// process is a service as a process.
-type process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	err  error // valid once done is closed
-}
-
-func startProcess(t testing.TB, binary, file string, environment []string, out *Log) life {
-	t.Helper()
-	p := &process{cmd: exec.Command(binary, "-config", file), done: newDone()} //nolint:gosec // a program that the harness built
-	p.cmd.Stderr, p.cmd.Stdout = out, out
-	p.cmd.Env = append(os.Environ(), environment...)
-	p.cmd.WaitDelay = time.Second
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.done)
-		p.err = p.cmd.Wait()
-	}()
-	return p
-}
-
-func (p *process) ended() <-chan struct{} { return p.done }
-
-// stop sends SIGTERM, as a supervisor does, and SIGKILL to a process that does not end by it.
-func (p *process) stop() error {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); errors.Is(err, os.ErrProcessDone) {
-		<-p.done
-		return fmt.Errorf("it had ended before it was asked to: %w", p.err)
-	}
-	_ = p.cmd.Process.Signal(syscall.SIGCONT) // one that a failed test left paused
-	select {
-	case <-p.done:
-		return p.err
-	case <-time.After(Patience):
-		return errors.Join(errors.New("SIGTERM did not end it"), p.cmd.Process.Kill())
-	}
-}
 
 // Dir returns the directory of the services' configuration.
 func (c *Cluster) Dir() string { return c.dir }
