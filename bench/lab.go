@@ -80,6 +80,8 @@ type System struct {
 	processes []*process
 	// answered asks the callout; nil where there is none.
 	answered func(*nats.Conn) (int64, error)
+	// monitors are the addresses of the services' monitors, with Options.Profiles.
+	monitors map[string]string
 }
 
 // Options choose a variant of a system.
@@ -89,6 +91,8 @@ type Options struct {
 	// PerRequest has the smallest callout start a goroutine for each request.
 	PerRequest bool
 	Replicas   int // of each service; 0 is one
+	// Profiles has each service serve its profiles.
+	Profiles bool
 }
 
 // Plain starts a nats-server with user and password and no callout.

@@ -22,15 +22,27 @@ func (l *Lab) writeServiceConfigs(s *System, o Options) error {
 	if l.AuthTimeout > 0 {
 		callout += fmt.Sprintf("client_patience: %ds\n", l.AuthTimeout)
 	}
+	monitor := map[string]string{}
+	if o.Profiles {
+		s.monitors = map[string]string{}
+		for _, service := range []string{"callout", "tokencheck", "policy"} {
+			address, err := freeAddress()
+			if err != nil {
+				return err
+			}
+			s.monitors[service] = address
+			monitor[service] = fmt.Sprintf("monitor: { listen: %q, profiles: true }\n", address)
+		}
+	}
 	files := map[string]string{
-		"callout.yaml": callout,
-		"tokencheck.yaml": connection + fmt.Sprintf(`issuers:
+		"callout.yaml": callout + monitor["callout"],
+		"tokencheck.yaml": connection + monitor["tokencheck"] + fmt.Sprintf(`issuers:
   - issuer: %q
     audiences: [%q]
     algorithms: [RS256, ES256, EdDSA]
     roles_claim: "urn:zitadel:iam:org:project:%s:roles"
 `, l.Provider.Issuer, Project, Project),
-		"policy.yaml": connection + "policy_file: " + s.file("rules.yaml") + "\n",
+		"policy.yaml": connection + monitor["policy"] + "policy_file: " + s.file("rules.yaml") + "\n",
 		"rules.yaml": `variables:
   device_id: { from: [device_id] }
 rules:

@@ -104,7 +104,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stop, err := watch.Start(s.cfg.Monitor.Listen)
+	stop, err := watch.Start(s.cfg.Monitor)
 	if err != nil {
 		return err
 	}

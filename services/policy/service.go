@@ -119,7 +119,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.watch, err = s.newMonitor(conn); err != nil {
 		return err
 	}
-	stopWatch, err := s.watch.Start(s.cfg.Monitor.Listen)
+	stopWatch, err := s.watch.Start(s.cfg.Monitor)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stopWatch, err := watch.Start(s.cfg.Monitor.Listen)
+	stopWatch, err := watch.Start(s.cfg.Monitor)
 	if err != nil {
 		return err
 	}

@@ -15,11 +15,18 @@ type Config struct {
 	// own for every process on a host; 0 is any free one. Empty: nothing listens, and the healthcheck subcommand has nothing
 	// to ask.
 	Listen string `yaml:"listen"`
+	// Profiles adds Go's profiles below /debug/pprof/, for "go tool pprof http://HOST:PORT/debug/pprof/profile". Whoever can reach
+	// them can slow the process down, and a dump of memory holds tokens and keys: loopback only, and only while somebody looks.
+	// Needs listen on a loopback address. Default false.
+	Profiles bool `yaml:"profiles"`
 }
 
 // Check reports what is wrong, below key ("monitor").
 func (c Config) Check(key string, r *config.Report) {
 	if c.Listen == "" {
+		if c.Profiles {
+			r.Errorf(key+".profiles", "needs listen")
+		}
 		return
 	}
 	host, port, err := net.SplitHostPort(c.Listen)
@@ -32,6 +39,9 @@ func (c Config) Check(key string, r *config.Report) {
 	}
 	if strings.ContainsAny(host, "/@ ") {
 		r.Errorf(key+".listen", "%q is not a host", host)
+	}
+	if ip := net.ParseIP(host); c.Profiles && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		r.Errorf(key+".profiles", "needs listen on a loopback address, and %q is none: a dump of memory holds tokens and keys", host)
 	}
 }
 

@@ -80,20 +80,25 @@ const (
 	closeTimeout = time.Second
 )
 
-// Start listens on listen, unless that is empty, until stop is called.
-func (m *Monitor) Start(listen string) (stop func(), err error) {
-	if listen == "" {
+// Start listens as c says, if it does, until stop is called.
+func (m *Monitor) Start(c Config) (stop func(), err error) {
+	if c.Listen == "" {
 		return func() {}, nil
 	}
-	l, err := net.Listen("tcp", listen)
+	l, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("monitor.listen: %w", err)
 	}
+	handler, timeout := m.Handler(), writeTimeout
+	if c.Profiles {
+		handler, timeout = withProfiles(handler), profileTimeout
+		m.log.Warn("profiles are served on the monitor's address: switch monitor.profiles off when nobody looks")
+	}
 	srv := &http.Server{
-		Handler:           m.Handler(),
+		Handler:           handler,
 		ReadTimeout:       readTimeout,
 		ReadHeaderTimeout: readTimeout,
-		WriteTimeout:      writeTimeout,
+		WriteTimeout:      timeout,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          zap.NewStdLog(m.log.Named("monitor")),
 	}

@@ -177,13 +177,13 @@ func TestStart(t *testing.T) {
 	}
 	address := l.Addr().String()
 	m := newMonitor(t, nil)
-	if _, err := m.Start(address); err == nil || !strings.Contains(err.Error(), "monitor.listen") {
+	if _, err := m.Start(monitor.Config{Listen: address}); err == nil || !strings.Contains(err.Error(), "monitor.listen") {
 		t.Errorf("a port in use: %v", err)
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	stop, err := m.Start(address)
+	stop, err := m.Start(monitor.Config{Listen: address})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,10 +197,43 @@ func TestStart(t *testing.T) {
 	if err := monitor.Ask(t.Context(), address, true); err == nil {
 		t.Error("it listens after stop")
 	}
-	if stop, err := m.Start(""); err != nil {
+	if stop, err := m.Start(monitor.Config{}); err != nil {
 		t.Error(err)
 	} else {
 		stop()
+	}
+}
+
+// TestProfiles: they are there exactly when they were asked for, beside the rest, and only on a loopback address.
+func TestProfiles(t *testing.T) {
+	for _, profiles := range []bool{false, true} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := l.Addr().String()
+		_ = l.Close()
+		stop, err := newMonitor(t, nil).Start(monitor.Config{Listen: address, Profiles: profiles})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+		want := map[bool]int{false: http.StatusNotFound, true: http.StatusOK}[profiles]
+		for _, path := range []string{"/debug/pprof/heap", "/debug/pprof/mutex", "/debug/pprof/profile?seconds=1"} {
+			if got, _ := get(t, "http://"+address+path); got != want {
+				t.Errorf("profiles %v, %s: %d, want %d", profiles, path, got, want)
+			}
+		}
+		if got, _ := get(t, "http://"+address+"/readyz"); got != http.StatusOK {
+			t.Errorf("readyz: %d", got)
+		}
+	}
+	for listen, good := range map[string]bool{"127.0.0.1:1": true, "localhost:1": true, "[::1]:1": true, "": false, ":1": false, "0.0.0.0:1": false, "192.0.2.1:1": false} {
+		r := &config.Report{}
+		monitor.Config{Listen: listen, Profiles: true}.Check("monitor", r)
+		if (len(r.Problems()) == 0) != good {
+			t.Errorf("%q: %v", listen, r.Problems())
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ func main() {
 	defer stop()
 	ok, err := bench.Main(ctx, os.Args[1:])
 	if !ok {
-		err = run(os.Args[1:])
+		err = run(ctx, os.Args[1:])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -42,7 +42,10 @@ type flags struct {
 	replicas             int
 }
 
-func run(args []string) error {
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "profile" {
+		return profile(ctx, args[1:])
+	}
 	storm := len(args) > 0 && args[0] == "storm"
 	if storm {
 		args = args[1:]
