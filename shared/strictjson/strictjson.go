@@ -275,7 +275,13 @@ func shadows(name []byte, names []string) bool {
 func (s *scanner) text() (raw []byte, escaped bool, err error) {
 	s.pos++ // "
 	start := s.pos
-	for s.pos < len(s.data) {
+	for {
+		for s.pos < len(s.data) && plain[s.data[s.pos]] {
+			s.pos++
+		}
+		if s.pos == len(s.data) {
+			return nil, false, s.fail(ErrSyntax)
+		}
 		switch c := s.data[s.pos]; {
 		case c == '"':
 			s.pos++
@@ -287,8 +293,6 @@ func (s *scanner) text() (raw []byte, escaped bool, err error) {
 			if !s.escape() {
 				return nil, false, s.fail(ErrSyntax)
 			}
-		case c < utf8.RuneSelf:
-			s.pos++
 		default:
 			r, size := utf8.DecodeRune(s.data[s.pos:])
 			if r == utf8.RuneError && size == 1 {
@@ -297,8 +301,15 @@ func (s *scanner) text() (raw []byte, escaped bool, err error) {
 			s.pos += size
 		}
 	}
-	return nil, false, s.fail(ErrSyntax)
 }
+
+// plain are the bytes that stand for themselves in a string.
+var plain = func() (p [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		p[c] = c != '"' && c != '\\'
+	}
+	return p
+}()
 
 // escape reads one escape, or the two of a surrogate pair. Half a pair is refused: decoders replace it, so that two
 // different texts would mean the same.

@@ -206,3 +206,107 @@ func BenchmarkCheckObject(b *testing.B) {
 		}
 	})
 }
+
+// FuzzAppendText: the same bytes as encoding/json.
+func FuzzAppendText(f *testing.F) {
+	for _, seed := range []string{"", "a", "_INBOX.>", `"\`, "\x00\x7f\t", "\xff", "é\u2028", "<&>"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		want, err := json.Marshal([]string{s, s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strictjson.AppendTexts(nil, []string{s, s}); !bytes.Equal(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
+// read reads a flat object as encoding/json reads it into sample.
+func read(data []byte) (s sample, err error) {
+	r := strictjson.NewReader(data, limits)
+	o := strictjson.Object{Names: []string{"text", "list", "n", "u", "raw", "in"}}
+	for r.Member(&o) {
+		switch o.Name {
+		case "text":
+			s.Text = r.Text()
+		case "list":
+			s.List = r.Texts()
+		case "n":
+			s.N = int32(r.Int(32))
+		case "u":
+			s.U = r.Uint()
+		case "raw":
+			s.Raw = r.Raw()
+		case "in":
+			inner := strictjson.Object{Names: []string{"x"}}
+			for r.Member(&inner) {
+				if inner.Name != "x" {
+					r.Skip()
+					continue
+				}
+				if r.Null() {
+					continue
+				}
+				s.In.X = [][]string{}
+				for open := false; r.Element(&open); {
+					s.In.X = append(s.In.X, r.Texts())
+				}
+			}
+		default:
+			r.Skip()
+		}
+	}
+	return s, r.End()
+}
+
+type sample struct {
+	Text string          `json:"text"`
+	List []string        `json:"list"`
+	N    int32           `json:"n"`
+	U    uint64          `json:"u"`
+	Raw  json.RawMessage `json:"raw"`
+	In   struct {
+		X [][]string `json:"x"`
+	} `json:"in"`
+}
+
+func TestReaderRefuses(t *testing.T) {
+	for text, want := range map[string]error{
+		`{"text":1}`: strictjson.ErrType, `{"n":"1"}`: strictjson.ErrType, `{"n":2147483648}`: strictjson.ErrType, `{"u":-1}`: strictjson.ErrType,
+		`{"n":1.0}`: strictjson.ErrType, `{"list":{}}`: strictjson.ErrType, `{"in":[]}`: strictjson.ErrType, `{"list":[1]}`: strictjson.ErrType,
+		`{"text":"a","text":"b"}`: strictjson.ErrDuplicate, `{"TEXT":"a"}`: strictjson.ErrDuplicate, `{"in":{"X":[]}}`: strictjson.ErrDuplicate,
+		`{"other":1,"OTHER":2}`: strictjson.ErrDuplicate, `{"raw":{"a":1,"a":2}}`: strictjson.ErrDuplicate, `{"in":{"y":{"a":1,"a":2}}}`: strictjson.ErrDuplicate,
+		`{"text":"a"} x`: strictjson.ErrSyntax, `{"text":"a",}`: strictjson.ErrSyntax, `{"text" "a"}`: strictjson.ErrSyntax, `{"list":["a"`: strictjson.ErrSyntax,
+		`{"n":01}`: strictjson.ErrSyntax, `[]`: strictjson.ErrSyntax, `null`: strictjson.ErrSyntax, ``: strictjson.ErrSyntax, `{"text":"` + "\xff" + `"}`: strictjson.ErrSyntax,
+		`{"raw":` + nested(limits.MaxDepth) + `}`: strictjson.ErrTooLarge,
+	} {
+		if _, err := read([]byte(text)); !errors.Is(err, want) {
+			t.Errorf("%.60s: %v, want %v", text, err, want)
+		}
+	}
+}
+
+// FuzzReader: what is read is what encoding/json reads.
+func FuzzReader(f *testing.F) {
+	for _, seed := range []string{
+		`{"text":"a\u00e9\"","list":["a",null,"b"],"n":-7,"u":9,"raw":{"a":[1,{"b":null}]},"in":{"x":[["a"],null,[]],"y":1},"z":[true,false,1e3]}`,
+		`{}`, `{"text":null,"list":null,"n":null,"u":null,"raw":null,"in":null}`, `{"list":[],"in":{}}`, "\n{ \"text\" :\t\"a\" }\r\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := read(data)
+		if err != nil {
+			return
+		}
+		if err := strictjson.CheckObject(data, limits, "text", "list", "n", "u", "raw", "in"); err != nil {
+			t.Fatalf("accepted what CheckObject refuses: %v", err)
+		}
+		var want sample
+		if err := json.Unmarshal(data, &want); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%+v, want %+v, %v", got, want, err)
+		}
+	})
+}
