@@ -125,12 +125,13 @@ func (h *handler) mint(req *authRequest, v *wire.Verified, g *wire.Grant, d *dec
 	if fail := checkGrant(g, h.accounts); fail != nil {
 		return nil, fail
 	}
-	userJWT, expires, fail := h.minter.userJWT(req, v, g, h.now())
+	now := h.now()
+	userJWT, expires, fail := h.minter.userJWT(req, v, g, now)
 	if fail != nil {
 		return nil, fail
 	}
 	d.expires = expires
-	return h.minter.admit(req, userJWT)
+	return h.minter.admit(req, userJWT, now)
 }
 
 // refuse answers definite failures and lets go of the others. A request that did not verify gets nothing: it has no
@@ -146,7 +147,7 @@ func (h *handler) refuse(m message, d *decision, fail *wire.Error) {
 		h.letGo(m, d, fail)
 		return
 	}
-	answer, failed := h.minter.deny(d.request)
+	answer, failed := h.minter.deny(d.request, h.now())
 	if failed != nil {
 		h.letGo(m, d, failed)
 		return

@@ -33,12 +33,10 @@ func (m *minter) userJWT(req *authRequest, v *wire.Verified, g *wire.Grant, now 
 	if fail != nil {
 		return "", time.Time{}, fail
 	}
-	claims := jwt.NewUserClaims(req.UserNkey)
-	claims.Audience = g.Account
-	claims.Name = sessionName(v, g)
-	claims.Expires = expires.Unix()
-	claims.Permissions = m.permissions(g)
-	token, err := claims.Encode(req.signer)
+	claims := userClaims{
+		audience: g.Account, subject: req.UserNkey, name: sessionName(v, g), expires: expires.Unix(), permissions: m.permissions(g),
+	}
+	token, err := claims.encode(req.signer, now)
 	if err != nil {
 		return "", time.Time{}, wire.Fail(wire.Internal, "encode the user JWT", err)
 	}
@@ -114,24 +112,20 @@ func side(p wire.Permissions, internal []string) jwt.Permission {
 }
 
 // admit returns the answer that admits req with userJWT.
-func (m *minter) admit(req *authRequest, userJWT string) ([]byte, *wire.Error) {
-	claims := jwt.NewAuthorizationResponseClaims(req.UserNkey)
-	claims.Jwt = userJWT
-	return m.answer(req, claims)
+func (m *minter) admit(req *authRequest, userJWT string, now time.Time) ([]byte, *wire.Error) {
+	return m.answer(req, &responseClaims{userJWT: userJWT}, now)
 }
 
 // deny returns the answer that refuses req, in words that tell nothing.
-func (m *minter) deny(req *authRequest) ([]byte, *wire.Error) {
-	claims := jwt.NewAuthorizationResponseClaims(req.UserNkey)
-	claims.Error = denialText
-	return m.answer(req, claims)
+func (m *minter) deny(req *authRequest, now time.Time) ([]byte, *wire.Error) {
+	return m.answer(req, &responseClaims{refusal: denialText}, now)
 }
 
 // answer signs claims for the server that asked, by the key that it trusts, and seals the result when the request was
 // sealed.
-func (m *minter) answer(req *authRequest, claims *jwt.AuthorizationResponseClaims) ([]byte, *wire.Error) {
-	claims.Audience = req.ServerID
-	token, err := claims.Encode(req.signer)
+func (m *minter) answer(req *authRequest, claims *responseClaims, now time.Time) ([]byte, *wire.Error) {
+	claims.audience, claims.subject = req.ServerID, req.UserNkey
+	token, err := claims.encode(req.signer, now)
 	if err != nil {
 		return nil, wire.Fail(wire.Internal, "encode the response", err)
 	}

@@ -48,7 +48,7 @@ func TestMintReferenceGrant(t *testing.T) {
 	m, req, now := newMinter(t), openedRequest(t), time.Now()
 	token, expires, fail := m.userJWT(req, verified(now.Add(time.Hour)), deviceGrant(), now)
 	wantCode(t, fail, 0)
-	answer, fail := m.admit(req, token)
+	answer, fail := m.admit(req, token, time.Now())
 	wantCode(t, fail, 0)
 	issuer := testIssuer.public
 	response := serverReads(t, req, answer, issuer)
@@ -172,7 +172,7 @@ func TestGrantTooLarge(t *testing.T) {
 
 func TestDenialTellsNothing(t *testing.T) {
 	m, req := newMinter(t), openedRequest(t)
-	answer, fail := m.deny(req)
+	answer, fail := m.deny(req, time.Now())
 	wantCode(t, fail, 0)
 	claims := serverReads(t, req, answer, testIssuer.public)
 	if claims.Error != denialText || claims.Jwt != "" {
@@ -189,7 +189,7 @@ func TestAnswerToSealedRequestIsSealed(t *testing.T) {
 	req, fail := (&opener{keys: holding(mine), leeway: time.Second}).open(server.seal(server.sign(claims), mineID), server.xkeyID, now)
 	wantCode(t, fail, 0)
 	m := newMinter(t)
-	sealed, fail := m.deny(req)
+	sealed, fail := m.deny(req, time.Now())
 	wantCode(t, fail, 0)
 	answer, err := server.xkey.Open(sealed, mineID)
 	if err != nil {

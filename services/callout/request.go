@@ -2,10 +2,8 @@ package callout
 
 import (
 	"bytes"
-	"strings"
 	"time"
 
-	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
 
 	"harmony.internal/authcallout/shared/wire"
@@ -50,7 +48,8 @@ type opener struct {
 	// keys are those in force. With an xkey plain text is refused, without one a sealed request.
 	keys func() *keys
 	// leeway is how far the clocks of servers and callout may differ.
-	leeway time.Duration
+	leeway  time.Duration
+	decoder decoder
 }
 
 // open returns the request in data, or why it does not verify; serverXKey is the value of its header, empty without one.
@@ -76,7 +75,7 @@ func (o *opener) open(data []byte, serverXKey string, now time.Time) (*authReque
 	if fail != nil {
 		return nil, fail
 	}
-	claims, fail := decodeRequest(string(text))
+	claims, fail := o.decoder.decode(string(text))
 	if fail != nil {
 		return nil, fail
 	}
@@ -142,38 +141,6 @@ func (k *keys) unseal(data []byte, serverXKey string) ([]byte, nkeys.KeyPair, *w
 		}
 	}
 	return nil, nil, wire.Fail(wire.RequestSeal, "sealed by or for another key", err)
-}
-
-// decodeRequest checks form, signature and type.
-func decodeRequest(text string) (*jwt.AuthorizationRequestClaims, *wire.Error) {
-	if !strings.HasPrefix(text, jwtPrefix) {
-		return nil, wire.Fail(wire.RequestMalformed, "not a JWT", nil)
-	}
-	decoded, err := jwt.Decode(text)
-	if err != nil {
-		return nil, decodeFailure(err)
-	}
-	claims, ok := decoded.(*jwt.AuthorizationRequestClaims)
-	if !ok {
-		return nil, wire.Fail(wire.RequestMalformed, "a JWT of another type", nil)
-	}
-	if claims.Version != requestVersion {
-		return nil, wire.Fail(wire.RequestMalformed, "not version 2", nil)
-	}
-	if !nkeys.IsValidPublicServerKey(claims.Issuer) {
-		return nil, wire.Fail(wire.RequestSignature, "the issuer is not a server key", nil)
-	}
-	return claims, nil
-}
-
-// decodeFailure tells a bad signature from a bad form: jwt/v2's errors have no types. Its cause stays out of the error,
-// because decoders quote what they read and that may be a token.
-func decodeFailure(err error) *wire.Error {
-	msg := err.Error()
-	if strings.Contains(msg, "signature verification") || strings.Contains(msg, "expected prefixes") {
-		return wire.Fail(wire.RequestSignature, "", nil)
-	}
-	return wire.Fail(wire.RequestMalformed, "cannot be decoded", nil)
 }
 
 // serverWait checks the request's times and returns how long its server waits. Both are whole seconds, cut down, so that
