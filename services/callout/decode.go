@@ -273,10 +273,8 @@ func decodeFailure(err error) *wire.Error {
 	return wire.Fail(wire.RequestMalformed, "cannot be decoded", nil)
 }
 
-// maxServers bounds the keys that are kept. A process that makes keys of its own can fill them; they begin anew then.
-const maxServers = 1024
-
-// serverKeys are the keys of servers whose signatures verified, decoded. Safe for concurrent use.
+// serverKeys are the keys of servers whose signatures verified, decoded; at most maxServers, and then they begin anew. Safe for
+// concurrent use.
 type serverKeys struct {
 	mu   sync.RWMutex // guards keys, held for one look or one change
 	keys map[string]ed25519.PublicKey

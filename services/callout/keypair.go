@@ -65,12 +65,3 @@ func (k *signingKey) SealWithRand([]byte, string, io.Reader) ([]byte, error) {
 
 // Open is an operation of curve keys.
 func (k *signingKey) Open([]byte, string) ([]byte, error) { return nil, nkeys.ErrInvalidNKeyOperation }
-
-// newCurveKey reads a curve seed (SX...).
-func newCurveKey(seed []byte) (nkeys.KeyPair, error) {
-	pair, err := nkeys.FromCurveSeed(seed)
-	if err != nil {
-		return nil, errors.New("not a curve seed (SX...)")
-	}
-	return pair, nil
-}

@@ -127,7 +127,7 @@ func TestServersInTheMiddleOfARotation(t *testing.T) {
 		xkey := must(row.xkey.PublicKey())
 		req, fail := o.open(server.seal(server.sign(claims), xkey), server.xkeyID, now)
 		wantCode(t, fail, 0)
-		sealed, fail := newMinter(t).deny(req)
+		sealed, fail := newMinter(t).deny(req, time.Now())
 		wantCode(t, fail, 0)
 		answer, err := server.xkey.Open(sealed, xkey)
 		if err != nil {
