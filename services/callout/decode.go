@@ -63,17 +63,17 @@ func readRequest(payload string) *jwt.AuthorizationRequestClaims {
 	for r.Member(&o) {
 		switch o.Name {
 		case "aud":
-			c.ClaimsData.Audience = r.Text()
+			c.Audience = r.Text()
 		case "exp":
 			c.Expires = r.Int(64)
 		case "jti":
-			c.ClaimsData.ID = r.Text()
+			c.ID = r.Text()
 		case "iat":
 			c.IssuedAt = r.Int(64)
 		case "iss":
 			c.Issuer = r.Text()
 		case "name":
-			c.ClaimsData.Name = r.Text()
+			c.Name = r.Text()
 		case "nbf":
 			c.NotBefore = r.Int(64)
 		case "sub":
@@ -86,7 +86,7 @@ func readRequest(payload string) *jwt.AuthorizationRequestClaims {
 			r.Skip()
 		}
 	}
-	if r.End() != nil || c.Type != jwt.AuthorizationRequestClaim || c.AuthorizationRequest.Version != requestVersion {
+	if r.End() != nil || c.Type != jwt.AuthorizationRequestClaim || c.Version != requestVersion {
 		return nil
 	}
 	return c

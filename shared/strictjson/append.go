@@ -2,6 +2,8 @@ package strictjson
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -43,4 +45,16 @@ func AppendTexts(b []byte, list []string) []byte {
 		b = AppendText(b, s)
 	}
 	return append(b, ']')
+}
+
+// AppendTextMap appends m as a JSON object of strings, its members in order.
+func AppendTextMap(b []byte, m map[string]string) []byte {
+	b = append(b, '{')
+	for i, name := range slices.Sorted(maps.Keys(m)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = AppendText(append(AppendText(b, name), ':'), m[name])
+	}
+	return append(b, '}')
 }

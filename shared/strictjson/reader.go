@@ -36,9 +36,9 @@ type Reader struct {
 // Object is one object under way. The zero value with its Names set is ready for use.
 type Object struct {
 	// Names are the members that are known, at most 64, no two equal under case folding. A name that equals one of them
-	// only under case folding is refused, as is one that equals another unknown one so.
+	// only under case folding is refused, as is one that equals another unknown one so. Nil: any names, told apart by case.
 	Names []string
-	// Name is the member whose value is next.
+	// Name is the member whose value is next; empty for one that is not among Names.
 	Name string
 
 	open  bool
@@ -164,6 +164,10 @@ func (r *Reader) name(o *Object) bool {
 
 // take makes name the current one, unless it is there already or shadows another.
 func (o *Object) take(name []byte) bool {
+	if o.Names == nil {
+		o.Name = string(name)
+		return o.rest.add(name, false)
+	}
 	for i, known := range o.Names {
 		if string(name) == known {
 			bit := uint64(1) << i
@@ -222,6 +226,22 @@ func (r *Reader) Texts() []string {
 	out := []string{}
 	for open := false; r.Element(&open); {
 		out = append(out, r.Text())
+	}
+	if r.err != nil {
+		return nil
+	}
+	return out
+}
+
+// TextMap reads an object of strings; null is nil, and null inside it the empty string.
+func (r *Reader) TextMap() map[string]string {
+	if r.err != nil || r.Null() {
+		return nil
+	}
+	out := map[string]string{}
+	o := Object{}
+	for r.Member(&o) {
+		out[o.Name] = r.Text()
 	}
 	if r.err != nil {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"harmony.internal/authcallout/shared/strictjson"
 )
@@ -217,6 +218,10 @@ func FuzzAppendText(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		m := map[string]string{s: s, "b": "1", "a": "2"}
+		if wantMap, err := json.Marshal(m); err != nil || utf8.ValidString(s) && !bytes.Equal(strictjson.AppendTextMap(nil, m), wantMap) {
+			t.Errorf("%s, want %s, %v", strictjson.AppendTextMap(nil, m), wantMap, err)
+		}
 		if got := strictjson.AppendTexts(nil, []string{s, s}); !bytes.Equal(got, want) {
 			t.Errorf("%s, want %s", got, want)
 		}
@@ -226,7 +231,7 @@ func FuzzAppendText(f *testing.F) {
 // read reads a flat object as encoding/json reads it into sample.
 func read(data []byte) (s sample, err error) {
 	r := strictjson.NewReader(data, limits)
-	o := strictjson.Object{Names: []string{"text", "list", "n", "u", "raw", "in"}}
+	o := strictjson.Object{Names: []string{"text", "list", "n", "u", "raw", "in", "map"}}
 	for r.Member(&o) {
 		switch o.Name {
 		case "text":
@@ -237,6 +242,8 @@ func read(data []byte) (s sample, err error) {
 			s.N = int32(r.Int(32))
 		case "u":
 			s.U = r.Uint()
+		case "map":
+			s.Map = r.TextMap()
 		case "raw":
 			s.Raw = r.Raw()
 		case "in":
@@ -262,11 +269,12 @@ func read(data []byte) (s sample, err error) {
 }
 
 type sample struct {
-	Text string          `json:"text"`
-	List []string        `json:"list"`
-	N    int32           `json:"n"`
-	U    uint64          `json:"u"`
-	Raw  json.RawMessage `json:"raw"`
+	Text string            `json:"text"`
+	List []string          `json:"list"`
+	N    int32             `json:"n"`
+	U    uint64            `json:"u"`
+	Raw  json.RawMessage   `json:"raw"`
+	Map  map[string]string `json:"map"`
 	In   struct {
 		X [][]string `json:"x"`
 	} `json:"in"`
@@ -276,7 +284,7 @@ func TestReaderRefuses(t *testing.T) {
 	for text, want := range map[string]error{
 		`{"text":1}`: strictjson.ErrType, `{"n":"1"}`: strictjson.ErrType, `{"n":2147483648}`: strictjson.ErrType, `{"u":-1}`: strictjson.ErrType,
 		`{"n":1.0}`: strictjson.ErrType, `{"list":{}}`: strictjson.ErrType, `{"in":[]}`: strictjson.ErrType, `{"list":[1]}`: strictjson.ErrType,
-		`{"text":"a","text":"b"}`: strictjson.ErrDuplicate, `{"TEXT":"a"}`: strictjson.ErrDuplicate, `{"in":{"X":[]}}`: strictjson.ErrDuplicate,
+		`{"text":"a","text":"b"}`: strictjson.ErrDuplicate, `{"TEXT":"a"}`: strictjson.ErrDuplicate, `{"in":{"X":[]}}`: strictjson.ErrDuplicate, `{"map":{"a":"1","a":"2"}}`: strictjson.ErrDuplicate, `{"map":{"a":1}}`: strictjson.ErrType,
 		`{"other":1,"OTHER":2}`: strictjson.ErrDuplicate, `{"raw":{"a":1,"a":2}}`: strictjson.ErrDuplicate, `{"in":{"y":{"a":1,"a":2}}}`: strictjson.ErrDuplicate,
 		`{"text":"a"} x`: strictjson.ErrSyntax, `{"text":"a",}`: strictjson.ErrSyntax, `{"text" "a"}`: strictjson.ErrSyntax, `{"list":["a"`: strictjson.ErrSyntax,
 		`{"n":01}`: strictjson.ErrSyntax, `[]`: strictjson.ErrSyntax, `null`: strictjson.ErrSyntax, ``: strictjson.ErrSyntax, `{"text":"` + "\xff" + `"}`: strictjson.ErrSyntax,
@@ -291,7 +299,7 @@ func TestReaderRefuses(t *testing.T) {
 // FuzzReader: what is read is what encoding/json reads.
 func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
-		`{"text":"a\u00e9\"","list":["a",null,"b"],"n":-7,"u":9,"raw":{"a":[1,{"b":null}]},"in":{"x":[["a"],null,[]],"y":1},"z":[true,false,1e3]}`,
+		`{"text":"a\u00e9\"","list":["a",null,"b"],"n":-7,"u":9,"raw":{"a":[1,{"b":null}]},"in":{"x":[["a"],null,[]],"y":1},"map":{"b":"1","B":"2","a":null,"\u00e9":"\n"},"z":[true,false,1e3]}`,
 		`{}`, `{"text":null,"list":null,"n":null,"u":null,"raw":null,"in":null}`, `{"list":[],"in":{}}`, "\n{ \"text\" :\t\"a\" }\r\n",
 	} {
 		f.Add([]byte(seed))
@@ -301,7 +309,7 @@ func FuzzReader(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if err := strictjson.CheckObject(data, limits, "text", "list", "n", "u", "raw", "in"); err != nil {
+		if err := strictjson.CheckObject(data, limits, "text", "list", "n", "u", "raw", "in", "map"); err != nil {
 			t.Fatalf("accepted what CheckObject refuses: %v", err)
 		}
 		var want sample

@@ -10,7 +10,7 @@ import (
 // strictjson.Object refuses it.
 var (
 	checkRequestMembers  = []string{"token", "cert_sha256"}
-	verifiedMembers      = []string{"issuer", "subject", "expires_at", "issued_at", "kid", "alg", "token_id", "roles", "claims", "key_set"}
+	verifiedMembers      = []string{"issuer", "subject", "expires_at", "issued_at", "kid", "alg", "token_id", "roles", "metadata", "claims", "key_set"}
 	decideRequestMembers = []string{"token", "client"}
 	clientMembers        = []string{"host", "id", "kind", "type", "name", "user", "mqtt_client_id", "tls", "server_id", "server_name"}
 	clientTLSMembers     = []string{"subject", "dns", "uris", "emails", "sha256"}
@@ -55,6 +55,8 @@ func (m *Verified) read(r *strictjson.Reader) {
 			m.TokenID = r.Text()
 		case "roles":
 			m.Roles = r.Texts()
+		case "metadata":
+			m.Metadata = r.TextMap()
 		case "claims":
 			m.Claims = r.Raw()
 		case "key_set":

@@ -25,6 +25,9 @@ func (m *Verified) append(b []byte) []byte {
 	b = appendText(b, "alg", m.Algorithm)
 	b = appendText(b, "token_id", m.TokenID)
 	b = appendTexts(b, "roles", m.Roles)
+	if len(m.Metadata) > 0 {
+		b = strictjson.AppendTextMap(member(b, "metadata"), m.Metadata)
+	}
 	b = member(b, "claims")
 	if len(m.Claims) == 0 {
 		b = append(b, "null"...)
