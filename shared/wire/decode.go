@@ -17,7 +17,8 @@ var (
 	grantMembers         = []string{"rule", "device", "account", "publish", "subscribe", "responses", "max_session_s", "policy_generation", "policy_hash"}
 	permissionsMembers   = []string{"allow", "deny"}
 	responsesMembers     = []string{"max", "ttl_ms"}
-	errorMembers         = []string{"code", "reason", "detail", "policy"}
+	errorMembers         = []string{"code", "reason", "detail", "token", "policy"}
+	tokenNameMembers     = []string{"check", "issuer", "kid"}
 	policyNameMembers    = []string{"rule", "device", "generation", "hash"}
 )
 
@@ -203,6 +204,11 @@ func (m *Error) read(r *strictjson.Reader) {
 			m.Reason = r.Text()
 		case "detail":
 			m.Detail = r.Text()
+		case "token":
+			if !r.Null() {
+				m.Token = &TokenName{}
+				m.Token.read(r)
+			}
 		case "policy":
 			if !r.Null() {
 				m.Policy = &PolicyName{}
@@ -226,6 +232,22 @@ func (m *PolicyName) read(r *strictjson.Reader) {
 			m.Generation = r.Uint()
 		case "hash":
 			m.Hash = r.Text()
+		default:
+			r.Skip()
+		}
+	}
+}
+
+func (m *TokenName) read(r *strictjson.Reader) {
+	o := strictjson.Object{Names: tokenNameMembers}
+	for r.Member(&o) {
+		switch o.Name {
+		case "check":
+			m.Check = r.Text()
+		case "issuer":
+			m.Issuer = r.Text()
+		case "kid":
+			m.KeyID = r.Text()
 		default:
 			r.Skip()
 		}

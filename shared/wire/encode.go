@@ -103,6 +103,13 @@ func (m *Error) append(b []byte) []byte {
 	b = strconv.AppendInt(member(b, "code"), int64(m.Code), 10)
 	b = strictjson.AppendText(member(b, "reason"), m.Reason)
 	b = appendText(b, "detail", m.Detail)
+	if t := m.Token; t != nil {
+		b = append(member(b, "token"), '{')
+		b = strictjson.AppendText(member(b, "check"), t.Check)
+		b = appendText(b, "issuer", t.Issuer)
+		b = appendText(b, "kid", t.KeyID)
+		b = append(b, '}')
+	}
 	if p := m.Policy; p != nil {
 		b = append(member(b, "policy"), '{')
 		b = appendText(b, "rule", p.Rule)
