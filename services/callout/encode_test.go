@@ -102,7 +102,7 @@ func sameDecode(t testing.TB, d *decoder, text string) {
 func TestDecodeAsJWT(t *testing.T) {
 	server, d := newAuthority(t), &decoder{}
 	full := server.claims(time.Now())
-	full.ClaimsData.Name, full.NotBefore, full.RequestNonce, full.Tags = "n", 1, "r", jwt.TagList{"a", "b"}
+	full.Name, full.NotBefore, full.RequestNonce, full.Tags = "n", 1, "r", jwt.TagList{"a", "b"}
 	full.Server = jwt.ServerID{Name: "s\"1", Host: "h", ID: server.id, Version: "2", Cluster: "c", Tags: jwt.TagList{"t"}, XKey: server.xkeyID}
 	full.ClientInformation = jwt.ClientInformation{Host: "h", ID: 1 << 63, User: "u", Name: "n", Tags: jwt.TagList{"t"}, NameTag: "x", Kind: "k", Type: "t", MQTT: "m", Nonce: "o"}
 	full.ConnectOptions = jwt.ConnectOptions{JWT: "j", Nkey: "k", SignedNonce: "s", Token: "t", Username: "u", Password: "p<>", Name: "é", Lang: "go", Version: "1", Protocol: 1}
