@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// ErrType: a value is strict JSON and not of the kind that was asked for.
+// ErrType says that a value is strict JSON and not of the kind that was asked for.
 var ErrType = errors.New("a member of the wrong type")
 
 // Reader reads one JSON object in one pass, with the strictness of CheckObject and the conversions of encoding/json. Its
