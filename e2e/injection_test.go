@@ -67,7 +67,7 @@ func TestSubjectInjection(t *testing.T) {
 				if !errors.Is(err, nats.ErrAuthorization) {
 					t.Errorf("%s: %v", row.name, err)
 				}
-				records := c.Named(row.name)
+				records := c.Decided(t, row.name)
 				if len(records) != 1 || records[0].Text(logx.Outcome) != "denied" {
 					t.Errorf("%s: %v, want one denial", row.name, records)
 					continue

@@ -90,7 +90,7 @@ func TestBadTokenIsToldAtOnce(t *testing.T) {
 			if !errors.Is(err, nats.ErrAuthorization) {
 				t.Errorf("%v", err)
 			}
-			for _, r := range c.Named("forger") {
+			for _, r := range c.Decided(t, "forger") {
 				if r.Text(logx.Outcome) != "denied" || r.Text(logx.Reason) != "signature_invalid" {
 					t.Errorf("%v", r)
 				}

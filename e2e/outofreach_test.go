@@ -149,14 +149,14 @@ func logins(t *testing.T, c *cluster.Cluster) {
 		}
 	}
 	for i := range goodLogins {
-		records := c.Named(fmt.Sprintf("sensor-%d", i))
-		if len(records) == 0 || records[len(records)-1].Text(logx.Device) != fmt.Sprintf("sensor-%d", i) || records[len(records)-1].Text(logx.Rule) != "device" {
+		records := c.Decided(t, fmt.Sprintf("sensor-%d", i))
+		if last := records[len(records)-1]; last.Text(logx.Device) != fmt.Sprintf("sensor-%d", i) || last.Text(logx.Rule) != "device" {
 			t.Errorf("sensor-%d: %v", i, records)
 		}
 	}
 	for i := range badLogins {
-		records := c.Named(fmt.Sprintf("stranger-%d", i))
-		if len(records) == 0 || records[len(records)-1].Text(logx.Reason) != "no_matching_rule" {
+		records := c.Decided(t, fmt.Sprintf("stranger-%d", i))
+		if last := records[len(records)-1]; last.Text(logx.Reason) != "no_matching_rule" {
 			t.Errorf("stranger-%d: %v", i, records)
 		}
 	}

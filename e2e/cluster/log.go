@@ -3,7 +3,9 @@ package cluster
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"sync"
+	"testing"
 
 	"harmony.internal/authcallout/shared/logx"
 )
@@ -83,4 +85,12 @@ func (c *Cluster) Named(name string) []Record {
 		}
 	}
 	return all
+}
+
+// Decided waits until there is a decision record of the client of this name, which a callout writes after it has answered,
+// and returns all of them.
+func (c *Cluster) Decided(t testing.TB, name string) []Record {
+	t.Helper()
+	Eventually(t, fmt.Sprintf("a decision about %q is on record", name), func() bool { return len(c.Named(name)) > 0 })
+	return c.Named(name)
 }
