@@ -119,11 +119,11 @@ func (c *verdicts) forget() {
 	c.known.Purge()
 }
 
-// size returns the number of verdicts and their bytes.
-func (c *verdicts) size() (entries, bytes int) {
+func (c *verdicts) figures() CacheStats {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.known.Len(), c.bytes
+	entries, bytes := c.known.Len(), c.bytes
+	c.mu.Unlock()
+	return CacheStats{Hits: c.stats.hits.Load(), Joined: c.stats.joined.Load(), Misses: c.stats.misses.Load(), Entries: entries, Bytes: bytes}
 }
 
 // once returns the verdict for k: that of another login that is making it, the one that is remembered, or what judge

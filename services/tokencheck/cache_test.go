@@ -94,14 +94,15 @@ func TestCacheRemembersNoRefusal(t *testing.T) {
 			t.Fatal("accepted")
 		}
 	}
-	if entries, bytes := iss.verdicts.size(); entries != 0 || bytes != 0 {
-		t.Errorf("%d entries of %d bytes are remembered", entries, bytes)
+	if held := iss.verdicts.figures(); held.Entries != 0 || held.Bytes != 0 {
+		t.Errorf("remembered: %+v", held)
 	}
 }
 
 // TestCacheRemovedKey: a key that is gone takes its verdicts with it, also when it was another key that stayed.
 func TestCacheRemovedKey(t *testing.T) {
-	idp, v, iss := newCached(t, time.Now, nil)
+	c := &clock{}
+	idp, v, iss := newCached(t, c.now, nil)
 	gone, stays := idp.Token(t, "sensor-a"), idp.Mint(t, "ES256", idp.AccessToken("sensor-b"))
 	for range 2 {
 		judged(t, v, gone, "", 0)
@@ -109,11 +110,12 @@ func TestCacheRemovedKey(t *testing.T) {
 	}
 	iss.verdicts.expect(t, 2, 2)
 	idp.Remove(idp.Key(t, "RS256"))
+	c.ahead = 10 * time.Second
 	if _, err := iss.keys.refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if entries, _ := iss.verdicts.size(); entries != 0 {
-		t.Errorf("%d verdicts of the keys before are kept", entries)
+	if held := iss.verdicts.figures(); held.Entries != 0 || held.Bytes != 0 {
+		t.Errorf("of the keys before are kept: %+v", held)
 	}
 	judged(t, v, gone, "", wire.KeyUnknown)
 	judged(t, v, stays, "", 0)
@@ -152,8 +154,8 @@ func TestCacheBounds(t *testing.T) {
 	idp, v, iss := newCached(t, time.Now, func(cfg *IssuerConfig) { cfg.CacheEntries = 8 })
 	for i := range 20 {
 		judged(t, v, idp.Mint(t, "ES256", idp.AccessToken(fmt.Sprint("sensor-", i))), "", 0)
-		if entries, _ := iss.verdicts.size(); entries > 8 {
-			t.Fatalf("%d entries", entries)
+		if held := iss.verdicts.figures(); held.Entries > 8 {
+			t.Fatalf("%+v", held)
 		}
 	}
 	small := newVerdicts(1000, 10_000)
@@ -168,8 +170,8 @@ func TestCacheBounds(t *testing.T) {
 		}
 	}
 	small.add(verdictKey{}, &verdict{reply: make([]byte, 20_000), until: 1 << 62})
-	if entries, bytes := small.size(); entries != 0 || bytes != 0 {
-		t.Errorf("one entry over the bound: %d entries of %d bytes are kept", entries, bytes)
+	if held := small.figures(); held.Entries != 0 || held.Bytes != 0 {
+		t.Errorf("one entry over the bound: %+v", held)
 	}
 }
 

@@ -27,6 +27,10 @@ type Config struct {
 	Monitor monitor.Config `yaml:"monitor"`
 	// MaxInFlight is how many tokens are judged at once. Default 4096.
 	MaxInFlight int `yaml:"max_in_flight"`
+	// LastGoodDirectory keeps each issuer's last good keys, so that a restart while a provider cannot be reached still
+	// admits, until the keys are older than stale_limit. It is made where it is missing, for this user alone: who can write
+	// there can admit anybody. Default: not kept.
+	LastGoodDirectory config.Path `yaml:"last_good_directory"`
 	// Issuers are the providers whose tokens are accepted, at least one. Nothing is shared between two of them.
 	Issuers []IssuerConfig `yaml:"issuers"`
 }
@@ -166,6 +170,11 @@ func (c *Config) Check(r *config.Report) {
 	c.Monitor.Check("monitor", r)
 	if c.MaxInFlight < 1 || c.MaxInFlight > 1<<20 {
 		r.Errorf("max_in_flight", "must lie between 1 and %d", 1<<20)
+	}
+	if c.LastGoodDirectory != "" {
+		if info, err := os.Stat(string(c.LastGoodDirectory)); err == nil && !info.IsDir() {
+			r.Errorf("last_good_directory", "%s is no directory", c.LastGoodDirectory)
+		}
 	}
 	if len(c.Issuers) == 0 {
 		r.Errorf("issuers", "at least one is required")

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"harmony.internal/authcallout/shared/config"
@@ -31,6 +32,8 @@ type fetcher struct {
 	cfg    *IssuerConfig
 	client *http.Client
 	now    func() time.Time
+
+	discovered atomic.Pointer[discovered] // nil when discovery must be asked
 }
 
 func newFetcher(cfg *IssuerConfig, now func() time.Time) (*fetcher, error) {
@@ -70,6 +73,12 @@ func certPool(p config.Path) (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// Errors by which a failed fetch is counted; every other one is of an answer that cannot be used.
+var (
+	errUnreachable = errors.New("no answer")
+	errStatus      = errors.New("not the answer 200")
+)
+
 var errRedirect = errors.New("redirected to another host, or too often")
 
 // redirect follows a redirect only within the host that was asked.
@@ -80,27 +89,53 @@ func (f *fetcher) redirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// keys fetches the key set and says for how long the provider wants it to be used, 0 when it does not say.
+// keys fetches the key set and says for how long the provider wants it to be used, 0 when it does not say. The discovery
+// document is read again when that failed, and once in a while.
 func (f *fetcher) keys(ctx context.Context) (*keySet, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	uri := f.cfg.JWKSURI
-	if uri == "" {
-		var err error
-		if uri, err = f.discover(ctx); err != nil {
-			return nil, 0, fmt.Errorf("discovery: %w", err)
-		}
+	uri, err := f.keysURI(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("discovery: %w", err)
 	}
 	asked := f.now()
 	body, header, err := f.get(ctx, uri)
 	if err != nil {
+		f.discovered.Store(nil)
 		return nil, 0, fmt.Errorf("keys: %w", err)
 	}
 	set, err := parseKeySet(body, asked)
 	if err != nil {
+		f.discovered.Store(nil)
 		return nil, 0, fmt.Errorf("keys: %w", err)
 	}
-	return set, maxAge(header.Get("Cache-Control")), nil
+	return set, maxAge(header.Values("Cache-Control")), nil
+}
+
+// rediscover is how long the address of the keys is used before discovery is asked again.
+const rediscover = 30 * time.Minute
+
+// discovered is the address of the keys and when discovery named it.
+type discovered struct {
+	uri string
+	at  time.Time
+}
+
+// keysURI is where the keys are.
+func (f *fetcher) keysURI(ctx context.Context) (string, error) {
+	if f.cfg.JWKSURI != "" {
+		return f.cfg.JWKSURI, nil
+	}
+	now := f.now()
+	if d := f.discovered.Load(); d != nil && now.Sub(d.at).Abs() < rediscover {
+		return d.uri, nil
+	}
+	uri, err := f.discover(ctx)
+	if err != nil {
+		return "", err
+	}
+	f.discovered.Store(&discovered{uri, now})
+	return uri, nil
 }
 
 var discoveryLimits = strictjson.Limits{MaxBytes: maxKeySetBytes, MaxDepth: 16, MaxMembers: 1 << 14}
@@ -144,19 +179,22 @@ func (f *fetcher) get(ctx context.Context, uri string) ([]byte, http.Header, err
 	}
 	req.Header.Set("Accept", "application/json")
 	resp, err := f.client.Do(req)
-	if err != nil {
+	if errors.Is(err, errRedirect) {
 		return nil, nil, err
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errUnreachable, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // what is left of the body is of no interest
 	if resp.StatusCode != http.StatusOK {
-		return nil, nil, fmt.Errorf("%s answered %d", uri, resp.StatusCode)
+		return nil, nil, fmt.Errorf("%w: %s answered %d", errStatus, uri, resp.StatusCode)
 	}
 	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err == nil && strings.HasPrefix(kind, "text/html") {
 		return nil, nil, fmt.Errorf("%s answered with a web page", uri)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeySetBytes+1))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w: %w", errUnreachable, err)
 	}
 	if len(body) > maxKeySetBytes {
 		return nil, nil, fmt.Errorf("%s answered with more than %d bytes", uri, maxKeySetBytes)
@@ -164,19 +202,22 @@ func (f *fetcher) get(ctx context.Context, uri string) ([]byte, http.Header, err
 	return body, resp.Header, nil
 }
 
-// maxAge returns the max-age of a Cache-Control header (RFC 9111 section 5.2.2.1), 0 when there is none. no-store and
-// no-cache are not looked at: some providers send them with every reply, and keys must be kept for some time.
-func maxAge(header string) time.Duration {
-	for directive := range strings.SplitSeq(header, ",") {
+// maxAge returns the max-age of Cache-Control headers (RFC 9111 section 5.2.2.1), at least a second, 0 when there is none.
+// no-store and no-cache are not looked at: some providers send them with every reply, and keys must be kept for some time.
+func maxAge(headers []string) time.Duration {
+	for directive := range strings.SplitSeq(strings.Join(headers, ","), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		if !strings.EqualFold(name, "max-age") {
 			continue
 		}
 		seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
-		if err != nil {
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return maxRefresh // longer than anybody can mean
+		case err != nil:
 			return 0
 		}
-		return time.Duration(seconds) * time.Second
+		return max(time.Second, time.Duration(seconds)*time.Second)
 	}
 	return 0
 }

@@ -12,7 +12,6 @@ require (
 	go.uber.org/zap v1.28.0
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d
 	golang.org/x/sync v0.24.0
-	golang.org/x/time v0.16.0
 	harmony.internal/authcallout/shared v0.0.0-00010101000000-000000000000
 )
 

@@ -82,9 +82,13 @@ func (h *header) checkType(mode string) *wire.Error {
 	return nil
 }
 
-// checkKeyID reads kid. A token without one is refused even where the issuer has a single key: which key verifies must not
-// change with the number of keys.
+// checkKeyID reads kid. A token may carry none (RFC 7515 section 4.1.4): it is then verified with the issuer's only key, and
+// refused when there are several. After a rotation such tokens are refused until the next scheduled refresh, because a bad
+// signature never causes one.
 func (h *header) checkKeyID() *wire.Error {
+	if h.KeyID == nil {
+		return nil
+	}
 	if err := json.Unmarshal(h.KeyID, &h.kid); err != nil || h.kid == "" || len(h.kid) > maxKeyIDBytes || strings.ContainsFunc(h.kid, notPrintable) {
 		return wire.Fail(wire.KeyIDMissing, "", nil)
 	}

@@ -2,6 +2,7 @@ package tokencheck
 
 import (
 	"crypto/sha256"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -53,12 +54,13 @@ func newIssuer(cfg *IssuerConfig, now func() time.Time, log *zap.Logger) (*issue
 	if err != nil {
 		return nil, err
 	}
+	log = log.With(zap.String("issuer", cfg.Issuer))
 	i := &issuer{
 		issuerRules: rules,
-		keys:        newKeyring(fetch, cfg.StaleLimit, now, log.With(zap.String("issuer", cfg.Issuer))),
+		keys:        newKeyring(fetch, cfg.StaleLimit, now, log),
 		verdicts:    newVerdicts(cfg.CacheEntries, cfg.CacheBytes),
 	}
-	i.keys.changed = i.verdicts.forget // their generation is over; this gives the memory back
+	i.keys.changed = append(i.keys.changed, i.verdicts.forget) // their generation is over; this gives the memory back
 	return i, nil
 }
 
@@ -72,7 +74,22 @@ func (i *issuer) checkSize(token string) *wire.Error {
 
 // keyringStats counts since the start.
 type keyringStats struct {
-	fetched, failed, forced, joined, suppressed atomic.Int64
+	fetched, unreachable, status, unusable atomic.Int64
+	forced, joined, suppressed             atomic.Int64
+}
+
+// count counts one fetch.
+func (s *keyringStats) count(err error) {
+	switch {
+	case err == nil:
+		s.fetched.Add(1)
+	case errors.Is(err, errUnreachable):
+		s.unreachable.Add(1)
+	case errors.Is(err, errStatus):
+		s.status.Add(1)
+	default:
+		s.unusable.Add(1)
+	}
 }
 
 // IssuerStats is what `nats micro stats tokencheck` shows of one issuer. Fetches and refreshes are counted since the
@@ -85,24 +102,43 @@ type IssuerStats struct {
 	KeysSkipped int      `json:"keys_skipped"`
 	// AgeSeconds is how long ago the keys were fetched.
 	AgeSeconds int64 `json:"age_s"`
-	Fetched    int64 `json:"fetched"`
-	Failed     int64 `json:"failed"`
+	// Restored says that the keys are those of an earlier run, and none could be fetched yet.
+	Restored bool `json:"restored,omitempty"`
+	// Fetched are good fetches. The others brought no answer in time, another answer than 200, or one without usable keys of
+	// this issuer.
+	Fetched     int64 `json:"fetched"`
+	Unreachable int64 `json:"unreachable"`
+	Status      int64 `json:"bad_status"`
+	Unusable    int64 `json:"unusable"`
 	// Forced refreshes were caused by an unknown kid; Joined logins waited for one that was under way; Suppressed ones
 	// were over the limit.
 	Forced     int64 `json:"forced"`
 	Joined     int64 `json:"joined"`
 	Suppressed int64 `json:"suppressed"`
+	// Cache is what the memory of verified tokens did and holds.
+	Cache CacheStats `json:"cache"`
+}
+
+// CacheStats are of one issuer's verified tokens. Hits were answered without a signature check, Joined waited for that of
+// another login with the same token, Misses made one.
+type CacheStats struct {
+	Hits    int64 `json:"hits"`
+	Joined  int64 `json:"joined"`
+	Misses  int64 `json:"misses"`
+	Entries int   `json:"entries"`
+	Bytes   int   `json:"bytes"`
 }
 
 func (i *issuer) stats() IssuerStats {
 	k := i.keys
 	s := IssuerStats{
-		Fetched: k.stats.fetched.Load(), Failed: k.stats.failed.Load(),
+		Fetched: k.stats.fetched.Load(), Unreachable: k.stats.unreachable.Load(), Status: k.stats.status.Load(), Unusable: k.stats.unusable.Load(),
 		Forced: k.stats.forced.Load(), Joined: k.stats.joined.Load(), Suppressed: k.stats.suppressed.Load(),
 	}
 	if set := k.current.Load(); set != nil {
 		s.KeySet, s.Keys, s.KeysSkipped = set.hash, set.ids(), set.skipped
-		s.AgeSeconds = int64(k.age() / time.Second)
+		s.AgeSeconds, s.Restored = int64(k.age()/time.Second), set.number == 0
 	}
+	s.Cache = i.verdicts.figures()
 	return s
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/time/rate"
 
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -21,15 +20,13 @@ const (
 	defaultRefresh = 5 * time.Minute
 	minBackoff     = time.Second
 	maxBackoff     = time.Minute
-	// A refresh forced by an unknown kid happens at most once in forcedEvery. secondLook is when it looks once more: a
-	// provider may sign with a key a moment before it publishes it.
-	forcedEvery = 5 * time.Second
-	secondLook  = 300 * time.Millisecond
+	// secondLook is when a forced refresh looks once more: a provider may sign with a key a moment before it publishes it.
+	secondLook = 300 * time.Millisecond
 	// joinShare is the part of a login's budget that may be spent on waiting for keys.
 	joinShare = 0.7
 )
 
-// keySource fetches a key set; *fetcher is one.
+// keySource fetches a key set and says for how long the provider wants it to be used; *fetcher is one.
 type keySource interface {
 	keys(ctx context.Context) (*keySet, time.Duration, error)
 }
@@ -38,21 +35,23 @@ type keySource interface {
 // signature never causes a fetch. Safe for concurrent use.
 type keyring struct {
 	source     keySource
+	file       *keyFile // where the last good set is kept; nil for nowhere
 	staleLimit time.Duration
 	now        func() time.Time
 	log        *zap.Logger
-	limit      *rate.Limiter
 	unknown    *unknownKids
 	stats      keyringStats
 
-	// changed is called after other keys came in force; nil for nobody. It must not block.
-	changed func()
+	// changed are called after other keys came in force. They must not block.
+	changed []func()
 
 	current atomic.Pointer[keySet]
-	fresh   atomic.Int64 // when the current set was last confirmed, Unix nanoseconds
+	asked   atomic.Uint64 // fetches so far; it orders the sets, whatever the clock does
+	tried   chan struct{} // closed when the first scheduled fetch has ended, well or not
 
-	mu     sync.Mutex // guards flight, held for no longer than its own assignment
-	flight *flight
+	mu        sync.Mutex // guards the rest, held for no longer than its own assignment
+	flight    *flight
+	allowance allowance
 }
 
 // flight is one forced refresh that logins wait for. first is closed after the first look, done after the second.
@@ -63,18 +62,15 @@ type flight struct {
 }
 
 func newKeyring(source keySource, staleLimit time.Duration, now func() time.Time, log *zap.Logger) *keyring {
-	return &keyring{
-		source: source, staleLimit: staleLimit, now: now, log: log,
-		limit:   rate.NewLimiter(rate.Every(forcedEvery), 1),
-		unknown: newUnknownKids(),
-	}
+	return &keyring{source: source, staleLimit: staleLimit, now: now, log: log, unknown: newUnknownKids(), tried: make(chan struct{})}
 }
 
-// find returns the key called kid. It fails with KeyUnknown only when a set that was asked for after kid was first seen
-// lacks it; while that cannot be known it fails with a transient code (DESIGN P1).
+// find returns the key called kid, with an empty kid the only key. It fails with KeyUnknown only when a set that was asked
+// for after kid was first seen, and after the moment that a provider may take to publish it, lacks it; while that cannot be
+// known it fails with a transient code (DESIGN P1).
 func (k *keyring) find(ctx context.Context, kid string) (*key, *keySet, *wire.Error) {
-	if found, set := k.look(kid); found != nil {
-		return found, set, nil
+	if found, set, fail := k.look(kid); found != nil || fail != nil {
+		return found, set, fail
 	}
 	seen := k.unknown.firstSeen(kid, k.now())
 	if fail, final := k.verdict(kid, seen); final {
@@ -93,8 +89,8 @@ func (k *keyring) find(ctx context.Context, kid string) (*key, *keySet, *wire.Er
 		case <-ctx.Done():
 			return nil, nil, wire.Fail(wire.KeySetUnavailable, "the provider did not answer in time", ctx.Err())
 		}
-		if found, set := k.look(kid); found != nil {
-			return found, set, nil
+		if found, set, fail := k.look(kid); found != nil || fail != nil {
+			return found, set, fail
 		}
 	}
 	fail, _ := k.verdict(kid, seen)
@@ -109,16 +105,30 @@ func (k *keyring) inForce() *keySet {
 	return nil
 }
 
-// look returns a key of the set in force.
-func (k *keyring) look(kid string) (*key, *keySet) {
+// look returns a key of the set in force, nothing when it has none of this kid. A token that names none can only mean the
+// only key (RFC 7515 section 4.1.4); among several, fetching would not help.
+func (k *keyring) look(kid string) (*key, *keySet, *wire.Error) {
 	set := k.inForce()
 	if set == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return set.keys[kid], set
+	if kid != "" {
+		return set.keys[kid], set, nil
+	}
+	if set.only == nil {
+		return nil, nil, wire.Fail(wire.KeyIDMissing, "and the issuer has several keys", nil)
+	}
+	return set.only, set, nil
 }
 
-func (k *keyring) age() time.Duration { return k.now().Sub(time.Unix(0, k.fresh.Load())) }
+// age is how long ago the current set was asked for; 0 when there is none.
+func (k *keyring) age() time.Duration {
+	set := k.current.Load()
+	if set == nil {
+		return 0
+	}
+	return k.now().Round(0).Sub(set.asked) // by the wall clock, which goes on while a machine sleeps
+}
 
 func (k *keyring) stale() bool { return k.age() > k.staleLimit }
 
@@ -128,11 +138,11 @@ func (k *keyring) verdict(kid string, seen time.Time) (fail *wire.Error, final b
 	set := k.current.Load()
 	switch {
 	case set == nil:
-		return wire.Fail(wire.KeySetUnavailable, "", nil), false
+		return wire.Fail(wire.KeySetUnavailable, "no keys could be fetched yet", nil), false
 	case k.stale():
 		return wire.Fail(wire.KeySetStale, "", nil), false
-	case set.asked.After(seen):
-		return wire.Fail(wire.KeyUnknown, "kid "+bounded(kid)+", known "+strings.Join(set.ids(), " "), nil), true
+	case set.asked.Sub(seen.Round(0)) >= secondLook:
+		return wire.Fail(wire.KeyUnknown, "kid "+bounded(kid)+", known "+strings.Join(set.some(), " "), nil), true
 	}
 	return wire.Fail(wire.KeySetUnavailable, "kid "+bounded(kid)+" is not known yet, and no newer key set could be had", nil), false
 }
@@ -146,7 +156,7 @@ func (k *keyring) force(kid string) *flight {
 		k.stats.joined.Add(1)
 		return f
 	}
-	if !k.limit.AllowN(k.now(), 1) {
+	if !k.allowance.first(k.now()) {
 		k.stats.suppressed.Add(1)
 		return nil
 	}
@@ -171,72 +181,105 @@ func (f *flight) missing(set *keySet) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for kid := range f.wanted {
-		if set == nil || set.keys[kid] == nil {
+		if set == nil || (kid != "" && set.keys[kid] == nil) {
 			return true
 		}
 	}
 	return false
 }
 
+// fly looks once or twice. Nobody waits for what it writes to disk.
 func (k *keyring) fly(f *flight) {
-	defer func() {
-		k.mu.Lock()
-		k.flight = nil
-		k.mu.Unlock()
-		close(f.done)
-	}()
+	before := k.current.Load()
 	_, _ = k.refresh(context.Background()) // logged there; the waiting look at the current set
 	close(f.first)
-	if !f.missing(k.current.Load()) {
-		return
+	if f.missing(k.current.Load()) && k.mayLookAgain() {
+		time.Sleep(secondLook)
+		_, _ = k.refresh(context.Background()) // as above
 	}
-	time.Sleep(secondLook)
-	_, _ = k.refresh(context.Background()) // as above
+	k.mu.Lock()
+	k.flight = nil
+	k.mu.Unlock()
+	close(f.done)
+	if set := k.current.Load(); set != before {
+		k.keep(set)
+	}
+}
+
+func (k *keyring) mayLookAgain() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.allowance.second(k.now())
 }
 
 // refresh fetches once and takes a good set over. The last good one stays in force otherwise (DESIGN P9).
 func (k *keyring) refresh(ctx context.Context) (time.Duration, error) {
+	number := k.asked.Add(1)
 	set, maxAge, err := k.source.keys(ctx)
+	k.stats.count(err)
 	if err != nil {
-		k.stats.failed.Add(1)
-		k.log.Warn("keys were not refreshed; the last good ones stay in force", zap.Error(err), zap.Duration("age", k.ageOrZero()))
+		if k.current.Load() == nil {
+			k.log.Warn("keys cannot be fetched; until they can, no token of this issuer is judged", zap.Error(err))
+		} else {
+			k.log.Warn("keys were not refreshed; the last good ones stay in force", zap.Error(err),
+				zap.Duration("age", k.age().Round(time.Second)), zap.Duration("stale_limit", k.staleLimit))
+		}
 		return 0, err
 	}
-	k.stats.fetched.Add(1)
+	set.number = number
 	k.take(set)
 	return maxAge, nil
-}
-
-func (k *keyring) ageOrZero() time.Duration {
-	if k.current.Load() == nil {
-		return 0
-	}
-	return k.age().Round(time.Second)
 }
 
 // take puts set in force unless a newer one came in the meantime.
 func (k *keyring) take(set *keySet) {
 	for {
 		old := k.current.Load()
-		if old != nil && old.asked.After(set.asked) {
-			return
-		}
 		if old != nil {
+			if old.number > set.number {
+				return
+			}
 			set.generation = old.generation
 		}
-		if old == nil || old.hash != set.hash {
+		others := old == nil || old.hash != set.hash
+		if others {
 			set.generation++
 		}
-		if k.current.CompareAndSwap(old, set) {
-			k.fresh.Store(set.asked.UnixNano())
-			if old == nil || old.hash != set.hash {
-				k.log.Info("keys in force", zap.String("key_set", set.hash), zap.Strings("kids", set.ids()), zap.Int("unusable", set.skipped))
-				if k.changed != nil {
-					k.changed()
-				}
-			}
-			return
+		if !k.current.CompareAndSwap(old, set) {
+			continue
 		}
+		if others {
+			k.log.Info("keys in force", zap.String("key_set", set.hash), zap.Strings("kids", set.ids()), zap.Int("unusable", set.skipped))
+			for _, changed := range k.changed {
+				changed()
+			}
+		}
+		return
+	}
+}
+
+// keep writes the set to disk, so that it survives a restart while the provider cannot be reached.
+func (k *keyring) keep(set *keySet) {
+	if k.file == nil || set == nil {
+		return
+	}
+	if err := k.file.save(set); err != nil {
+		k.log.Error("keys cannot be kept on disk; after a restart during an outage of the provider they would be missing", zap.Error(err))
+	}
+}
+
+// restore puts the set that an earlier run kept in force, with its age.
+func (k *keyring) restore() {
+	if k.file == nil {
+		return
+	}
+	set, err := k.file.load(k.now())
+	switch {
+	case err != nil:
+		k.log.Error("the keys of an earlier run cannot be used", zap.Error(err))
+	case set != nil:
+		k.take(set)
+		k.log.Warn("the keys of an earlier run are in force until they can be fetched", zap.Duration("age", k.age().Round(time.Second)), zap.Duration("stale_limit", k.staleLimit))
 	}
 }
 
@@ -246,18 +289,28 @@ func (k *keyring) run(ctx context.Context) {
 	failures := 0
 	for {
 		maxAge, err := k.refresh(ctx)
+		k.firstTried()
 		wait := refreshAfter(maxAge)
 		if err != nil {
 			failures++
 			wait = backoff(failures)
 		} else {
 			failures = 0
+			k.keep(k.current.Load())
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
 		}
+	}
+}
+
+func (k *keyring) firstTried() {
+	select {
+	case <-k.tried:
+	default:
+		close(k.tried)
 	}
 }
 
@@ -271,10 +324,10 @@ func refreshAfter(maxAge time.Duration) time.Duration {
 	return wait - wait/10 + rand.N(wait/5) //nolint:gosec // spreads load, guards nothing
 }
 
-// backoff is a random time up to a bound that doubles with each failure.
+// backoff is a random time between minBackoff and a bound that doubles with each failure, up to maxBackoff.
 func backoff(failures int) time.Duration {
 	bound := min(minBackoff<<min(failures, 6), maxBackoff)
-	return minBackoff/2 + rand.N(bound) //nolint:gosec // spreads load, guards nothing
+	return minBackoff + rand.N(bound-minBackoff) //nolint:gosec // spreads load, guards nothing
 }
 
 // shareOf returns ctx with a part of the time that is left of it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -19,7 +21,17 @@ type fakeSource struct {
 	kids    atomic.Pointer[[]string]
 	err     atomic.Pointer[error]
 	takes   time.Duration
+	maxAge  time.Duration
 	fetches atomic.Int64
+
+	mu sync.Mutex // guards at
+	at []time.Time
+}
+
+func (f *fakeSource) times() []time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.at)
 }
 
 func (f *fakeSource) publish(kids ...string) { f.kids.Store(&kids) }
@@ -29,6 +41,9 @@ func (f *fakeSource) fail(err error) { f.err.Store(&err) }
 func (f *fakeSource) keys(context.Context) (*keySet, time.Duration, error) {
 	f.fetches.Add(1)
 	asked := time.Now()
+	f.mu.Lock()
+	f.at = append(f.at, asked)
+	f.mu.Unlock()
 	time.Sleep(f.takes)
 	if err := f.err.Load(); err != nil && *err != nil {
 		return nil, 0, *err
@@ -36,8 +51,12 @@ func (f *fakeSource) keys(context.Context) (*keySet, time.Duration, error) {
 	set := &keySet{keys: map[string]*key{}, asked: asked, hash: fmt.Sprint(*f.kids.Load())}
 	for _, kid := range *f.kids.Load() {
 		set.keys[kid] = &key{id: kid}
+		set.only = set.keys[kid]
 	}
-	return set, 0, nil
+	if len(set.keys) > 1 {
+		set.only = nil
+	}
+	return set, f.maxAge, nil
 }
 
 var errDown = errors.New("the provider is down")
@@ -104,29 +123,159 @@ func TestKeyringUnknownKey(t *testing.T) {
 		expect(t, k, "y", wire.KeySetUnavailable)
 		time.Sleep(forcedEvery)
 		expect(t, k, "y", wire.KeyUnknown)
+		// The memory of x is over: the provider may have published it since.
+		time.Sleep(unknownKidsKept)
+		source.publish("a", "x")
+		expect(t, k, "x", 0)
 	})
 }
 
-func TestKeyringFlood(t *testing.T) {
+// TestKeyringManyWaitForOne: logins that name new keys at the same time wait for one refresh, each for its own.
+func TestKeyringManyWaitForOne(t *testing.T) {
+	onRing(t, func(t *testing.T, k *keyring, source *fakeSource) {
+		source.publish("a", "b", "c")
+		var logins sync.WaitGroup
+		for i := range 300 {
+			kid, want := "b", wire.Code(0)
+			switch i % 3 {
+			case 1:
+				kid = "c"
+			case 2:
+				kid, want = "x", wire.KeyUnknown
+			}
+			logins.Go(func() { expect(t, k, kid, want) })
+		}
+		logins.Wait()
+		if n := source.fetches.Load(); n != 3 {
+			t.Errorf("%d fetches, want 3", n)
+		}
+		if f, j := k.stats.forced.Load(), k.stats.joined.Load(); f != 1 || j != 299 {
+			t.Errorf("%d forced, %d joined", f, j)
+		}
+	})
+}
+
+// TestKeyringUnknownInOutage: nothing is known of a kid while the provider cannot be reached, so that no fleet is lost to a
+// rotation during an outage; what was known before is refused as before.
+func TestKeyringUnknownInOutage(t *testing.T) {
+	onRing(t, func(t *testing.T, k *keyring, source *fakeSource) {
+		expect(t, k, "old", wire.KeyUnknown)
+		source.fail(errDown)
+		for range 60 {
+			expect(t, k, "b", wire.KeySetUnavailable)
+			time.Sleep(time.Second)
+		}
+		source.publish("a", "b")
+		source.fail(nil)
+		time.Sleep(forcedEvery)
+		expect(t, k, "b", 0)
+	})
+}
+
+// TestKeyringNoKeyID: a token that names no key means the only one there is.
+func TestKeyringNoKeyID(t *testing.T) {
 	onRing(t, func(t *testing.T, k *keyring, source *fakeSource) {
 		before := source.fetches.Load()
+		expect(t, k, "", 0)
+		source.publish("a", "b")
+		if _, err := k.refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, k, "", wire.KeyIDMissing)
+		if n := source.fetches.Load() - before; n != 1 {
+			t.Errorf("%d fetches, want that of the test alone", n)
+		}
+	})
+}
+
+// TestKeyringClockGoesBack: a clock that is set back keeps no newer keys out.
+func TestKeyringClockGoesBack(t *testing.T) {
+	c := &clock{}
+	source := &fakeSource{}
+	source.publish("a")
+	k := newKeyring(fromClock{source, c}, time.Hour, c.now, zap.NewNop())
+	for i, ahead := range []time.Duration{5 * time.Hour, 0} {
+		c.ahead = ahead
+		source.publish("a", fmt.Sprint("b", i))
+		if _, err := k.refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, k, fmt.Sprint("b", i), 0)
+	}
+}
+
+// fromClock asks by a clock of the test's.
+type fromClock struct {
+	*fakeSource
+	clock *clock
+}
+
+func (f fromClock) keys(ctx context.Context) (*keySet, time.Duration, error) {
+	set, maxAge, err := f.fakeSource.keys(ctx)
+	if set != nil {
+		set.asked = f.clock.now().Round(0)
+	}
+	return set, maxAge, err
+}
+
+// TestKeyringFlood: whatever tokens name, at most twelve fetches in any minute are theirs, and a key that is there is found
+// at once meanwhile.
+func TestKeyringFlood(t *testing.T) {
+	onRing(t, func(t *testing.T, k *keyring, source *fakeSource) {
 		for i := range 20_000 {
 			go login(k, fmt.Sprint("random", i))
 		}
 		expect(t, k, "a", 0)
 		time.Sleep(4 * time.Second)
-		if n := source.fetches.Load() - before; n > 2 {
+		if n := source.fetches.Load() - 1; n > 2 {
 			t.Errorf("%d fetches for 20,000 random kids in 4 s", n)
 		}
 		if got := k.unknown.seen.Len(); got > maxUnknownKids {
 			t.Errorf("%d kids remembered", got)
 		}
-		for range 56 {
-			time.Sleep(time.Second)
-			login(k, fmt.Sprint("later", time.Now().UnixNano()))
+		for range 3000 {
+			time.Sleep(100 * time.Millisecond)
+			go login(k, fmt.Sprint("later", time.Now().UnixNano()))
+			start := time.Now()
+			expect(t, k, "a", 0)
+			if d := time.Since(start); d != 0 {
+				t.Fatalf("a known key waited %s", d)
+			}
 		}
-		if n := source.fetches.Load() - before; n > 26 {
-			t.Errorf("%d fetches in a minute", n)
+		times := source.times()
+		for i := range times {
+			n := 0
+			for _, other := range times[i:] {
+				if other.Sub(times[i]) < time.Minute {
+					n++
+				}
+			}
+			if n > forcedPerMinute {
+				t.Errorf("%d fetches in the minute from %s", n, times[i])
+			}
+		}
+		if n := len(times); n < 40 {
+			t.Errorf("%d fetches in five minutes: a rotation would not be seen", n)
+		}
+	})
+}
+
+// TestKeyringRotationInFlood: a new key is found although somebody sends random kids all the time.
+func TestKeyringRotationInFlood(t *testing.T) {
+	onRing(t, func(t *testing.T, k *keyring, source *fakeSource) {
+		flood := func(d time.Duration) {
+			for range d / (100 * time.Millisecond) {
+				time.Sleep(100 * time.Millisecond)
+				go login(k, fmt.Sprint("random", time.Now().UnixNano()))
+			}
+		}
+		flood(2 * time.Minute)
+		source.publish("a", "b")
+		for waited := time.Duration(0); login(k, "b") != 0; waited += time.Second {
+			if waited > 15*time.Second {
+				t.Fatal("not found in 15 s")
+			}
+			flood(time.Second)
 		}
 	})
 }
@@ -224,7 +373,7 @@ func TestKeyringSchedule(t *testing.T) {
 		before := source.fetches.Load()
 		source.fail(errDown)
 		time.Sleep(time.Hour)
-		if n := source.fetches.Load() - before; n < 60 || n > 400 {
+		if n := source.fetches.Load() - before; n < 60 || n > 180 {
 			t.Errorf("%d fetches in an hour of outage", n)
 		}
 		source.fail(nil)
@@ -246,6 +395,38 @@ func TestRefreshAfter(t *testing.T) {
 			if got := refreshAfter(tt.maxAge); got < tt.low || got > tt.high {
 				t.Errorf("max-age %s: %s", tt.maxAge, got)
 			}
+		}
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	for failures, high := range map[int]time.Duration{1: 2 * time.Second, 2: 4 * time.Second, 5: 32 * time.Second, 6: time.Minute, 1000: time.Minute} {
+		least, most := time.Hour, time.Duration(0)
+		for range 1000 {
+			d := backoff(failures)
+			least, most = min(least, d), max(most, d)
+		}
+		if least < time.Second || most > high {
+			t.Errorf("after %d failures: between %s and %s, want 1s to %s", failures, least, most, high)
+		}
+		if spread := high - time.Second; most-least < spread*9/10 {
+			t.Errorf("after %d failures: between %s and %s: replicas would fetch together", failures, least, most)
+		}
+	}
+}
+
+func TestMaxAge(t *testing.T) {
+	for _, tt := range []struct {
+		headers []string
+		want    time.Duration
+	}{
+		{nil, 0}, {[]string{"no-store"}, 0}, {[]string{"no-cache, no-store, must-revalidate"}, 0},
+		{[]string{"max-age=300, must-revalidate"}, 5 * time.Minute}, {[]string{"no-store, MAX-AGE=\"60\""}, time.Minute},
+		{[]string{"public", "max-age=90"}, 90 * time.Second}, {[]string{"max-age=0"}, time.Second}, {[]string{"max-age=-1"}, 0},
+		{[]string{"max-age=99999999999999"}, maxRefresh}, {[]string{"max-age"}, 0}, {[]string{"s-maxage=5"}, 0},
+	} {
+		if got := maxAge(tt.headers); got != tt.want {
+			t.Errorf("%q: %s, want %s", tt.headers, got, tt.want)
 		}
 	}
 }

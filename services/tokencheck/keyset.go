@@ -19,20 +19,24 @@ import (
 	"harmony.internal/authcallout/shared/strictjson"
 )
 
-// key is one usable public key of an issuer.
+// key is one usable public key of an issuer. id is empty when the provider gives it none.
 type key struct {
 	id        string
 	algorithm string // the key's own alg, empty when it names none
 	public    crypto.PublicKey
+	print     string // of all of it (RFC 7638)
 }
 
 // keySet is an issuer's usable keys, immutable. asked is when the request for it was sent: a kid first seen before that
 // and absent here is unknown for good.
 type keySet struct {
-	keys    map[string]*key
+	keys    map[string]*key // by kid
+	only    *key            // the usable key when there is one alone, with or without a kid
 	hash    string
-	skipped int // keys that were there and cannot be used
-	asked   time.Time
+	skipped int       // keys that were there and cannot be used
+	asked   time.Time // by the wall clock
+	number  uint64    // of the fetch, in this process; 0 for a set of an earlier one
+	text    []byte    // as it was received
 	// generation counts the sets with other keys that were in force before. The keyring sets it when it takes the set over.
 	generation uint64
 }
@@ -42,6 +46,7 @@ const (
 	maxKeys        = 64
 	minRSABits     = 2048
 	maxRSABits     = 8192
+	maxRSAExponent = 1<<31 - 1 // crypto/rsa's own bound
 )
 
 var keySetLimits = strictjson.Limits{MaxBytes: maxKeySetBytes, MaxDepth: 8, MaxMembers: 1 << 14}
@@ -54,7 +59,8 @@ var (
 )
 
 // parseKeySet reads a JWK set (RFC 7517 section 5). Keys that cannot be used are skipped and counted: unknown types,
-// encryption keys, symmetric and private ones, weak ones, those without a kid, and all that share one.
+// encryption keys, symmetric and private ones, weak ones, different ones that share a kid, and those without a kid unless
+// there is one key alone.
 func parseKeySet(data []byte, asked time.Time) (*keySet, error) {
 	if err := strictjson.CheckObject(data, keySetLimits, "keys"); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotKeySet, err)
@@ -68,28 +74,43 @@ func parseKeySet(data []byte, asked time.Time) (*keySet, error) {
 	if len(doc.Keys) > maxKeys {
 		return nil, errTooManyKeys
 	}
-	set := &keySet{keys: make(map[string]*key, len(doc.Keys)), asked: asked}
-	twice := map[string]bool{}
+	set := &keySet{keys: make(map[string]*key, len(doc.Keys)), asked: asked.Round(0), text: data}
+	ambiguous := map[string]bool{}
 	for _, raw := range doc.Keys {
 		k, err := parseKey(raw)
 		if err != nil {
 			set.skipped++
 			continue
 		}
-		if set.keys[k.id] != nil || twice[k.id] {
-			twice[k.id] = true
+		switch other := set.keys[k.id]; {
+		case other == nil && !ambiguous[k.id]:
+			set.keys[k.id] = k
+		case other != nil && other.print == k.print:
+			set.skipped++ // the same once more
+		case other != nil:
+			ambiguous[k.id] = true
 			delete(set.keys, k.id)
+			set.skipped += 2
+		default:
 			set.skipped++
-			continue
 		}
-		set.keys[k.id] = k
 	}
-	if len(set.keys) == 0 {
+	if len(set.keys) == 1 {
+		for _, k := range set.keys {
+			set.only = k
+		}
+	}
+	if set.keys[""] != nil {
+		delete(set.keys, "") // to be found by no kid
+		if set.only == nil {
+			set.skipped++
+		}
+	}
+	if len(set.keys) == 0 && set.only == nil {
 		return nil, errNoUsableKey
 	}
-	var err error
-	set.hash, err = set.fingerprint()
-	return set, err
+	set.hash = set.fingerprint()
+	return set, nil
 }
 
 var errUnusable = errors.New("not usable")
@@ -99,7 +120,11 @@ func parseKey(raw json.RawMessage) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if parsed.KeyID() == "" || len(parsed.KeyID()) > maxKeyIDBytes || (parsed.KeyUsage() != "" && parsed.KeyUsage() != "sig") {
+	name := parsed.Algorithm().String()
+	if _, known := algorithms[name]; name != "" && !known {
+		return nil, errUnusable
+	}
+	if len(parsed.KeyID()) > maxKeyIDBytes || (parsed.KeyUsage() != "" && parsed.KeyUsage() != "sig") {
 		return nil, errUnusable
 	}
 	if ops := parsed.KeyOps(); len(ops) > 0 && !slices.Contains(ops, jwk.KeyOpVerify) {
@@ -112,7 +137,11 @@ func parseKey(raw json.RawMessage) (*key, error) {
 	if !strong(public) {
 		return nil, errUnusable
 	}
-	return &key{id: parsed.KeyID(), algorithm: parsed.Algorithm().String(), public: public}, nil
+	thumb, err := parsed.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	return &key{id: parsed.KeyID(), algorithm: name, public: public, print: fmt.Sprintf("%q %q %x", parsed.KeyID(), name, thumb)}, nil
 }
 
 // strong reports whether a key is public, of a type that is used here, and neither weak nor so large that verifying
@@ -121,7 +150,7 @@ func strong(public any) bool {
 	switch k := public.(type) {
 	case *rsa.PublicKey:
 		bits := k.N.BitLen()
-		return bits >= minRSABits && bits <= maxRSABits && k.E >= 3 && k.E%2 == 1
+		return bits >= minRSABits && bits <= maxRSABits && k.E >= 3 && k.E%2 == 1 && k.E <= maxRSAExponent
 	case *ecdsa.PublicKey:
 		_, err := k.ECDH() // is the point on a curve that is known
 		return err == nil
@@ -132,22 +161,17 @@ func strong(public any) bool {
 }
 
 // fingerprint names the usable keys, whatever the order in which they were sent.
-func (s *keySet) fingerprint() (string, error) {
-	lines := make([]string, 0, len(s.keys))
+func (s *keySet) fingerprint() string {
+	lines := make([]string, 0, len(s.keys)+1)
 	for _, k := range s.keys {
-		j, err := jwk.FromRaw(k.public)
-		if err != nil {
-			return "", err
-		}
-		thumb, err := j.Thumbprint(crypto.SHA256)
-		if err != nil {
-			return "", err
-		}
-		lines = append(lines, fmt.Sprintf("%q %q %x", k.id, k.algorithm, thumb))
+		lines = append(lines, k.print)
+	}
+	if s.only != nil && len(s.keys) == 0 {
+		lines = append(lines, s.only.print)
 	}
 	slices.Sort(lines)
 	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
-	return hex.EncodeToString(sum[:8]), nil
+	return hex.EncodeToString(sum[:8])
 }
 
 // ids are the kids of the set, for a record.
@@ -157,5 +181,17 @@ func (s *keySet) ids() []string {
 		ids = append(ids, bounded(id))
 	}
 	slices.Sort(ids)
+	return ids
+}
+
+// maxNamedKids bounds how many kids a refusal names.
+const maxNamedKids = 8
+
+// some are the first kids of the set, for a refusal.
+func (s *keySet) some() []string {
+	ids := s.ids()
+	if more := len(ids) - maxNamedKids; more > 0 {
+		ids = append(ids[:maxNamedKids], fmt.Sprintf("and %d more", more))
+	}
 	return ids
 }

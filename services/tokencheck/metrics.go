@@ -27,15 +27,20 @@ var (
 	metricKeys = monitor.NewMetric(monitor.Gauge, "authcallout_keyset_keys", "An issuer's keys, usable or not.",
 		labelIssuer, monitor.Label{Name: "usable", Values: "yes, no"})
 	metricFetches = monitor.NewMetric(monitor.Counter, "authcallout_keyset_fetches_total", "Attempts to fetch an issuer's keys.",
-		labelIssuer, monitor.Label{Name: "result", Values: "good, failed"})
-	metricForced = monitor.NewMetric(monitor.Counter, "authcallout_keyset_forced_total",
+		labelIssuer, monitor.Label{Name: "result", Values: "good, unreachable, bad_status, unusable (an answer without usable keys of this issuer)"})
+	metricCache = monitor.NewMetric(monitor.Counter, "authcallout_token_cache_total",
+		"Tokens by whether their signature was checked (miss), known to be good from a moment ago (hit), or being checked for another login (joined).",
+		labelIssuer, monitor.Label{Name: "result", Values: "hit, joined, miss"})
+	metricCacheEntries = monitor.NewMetric(monitor.Gauge, "authcallout_token_cache_entries", "Verified tokens that are remembered.", labelIssuer)
+	metricCacheBytes   = monitor.NewMetric(monitor.Gauge, "authcallout_token_cache_bytes", "The memory that verified tokens take, in bytes.", labelIssuer)
+	metricForced       = monitor.NewMetric(monitor.Counter, "authcallout_keyset_forced_total",
 		"Logins whose token named a key that was not there: they caused a fetch (asked), waited for one under way (joined), or would have caused more than is permitted (suppressed).",
 		labelIssuer, monitor.Label{Name: "result", Values: "asked, joined, suppressed"})
 )
 
 // Metrics are the families of tokencheck besides those of every process and of its connection.
 func Metrics() []*monitor.Metric {
-	return []*monitor.Metric{metricRefusals, metricTokens, metricKeySet, metricKeySetAge, metricKeySetLimit, metricKeys, metricFetches, metricForced}
+	return []*monitor.Metric{metricRefusals, metricTokens, metricKeySet, metricKeySetAge, metricKeySetLimit, metricKeys, metricFetches, metricForced, metricCache, metricCacheEntries, metricCacheBytes}
 }
 
 func (s *Service) collect(out chan<- prometheus.Metric) {
@@ -56,7 +61,14 @@ func (s *Service) collect(out chan<- prometheus.Metric) {
 		st := i.stats()
 		out <- metricKeySetLimit.Value(i.StaleLimit.Seconds(), name)
 		out <- metricFetches.Value(float64(st.Fetched), name, "good")
-		out <- metricFetches.Value(float64(st.Failed), name, "failed")
+		out <- metricFetches.Value(float64(st.Unreachable), name, "unreachable")
+		out <- metricFetches.Value(float64(st.Status), name, "bad_status")
+		out <- metricFetches.Value(float64(st.Unusable), name, "unusable")
+		out <- metricCache.Value(float64(st.Cache.Hits), name, "hit")
+		out <- metricCache.Value(float64(st.Cache.Joined), name, "joined")
+		out <- metricCache.Value(float64(st.Cache.Misses), name, "miss")
+		out <- metricCacheEntries.Value(float64(st.Cache.Entries), name)
+		out <- metricCacheBytes.Value(float64(st.Cache.Bytes), name)
 		out <- metricForced.Value(float64(st.Forced), name, "asked")
 		out <- metricForced.Value(float64(st.Joined), name, "joined")
 		out <- metricForced.Value(float64(st.Suppressed), name, "suppressed")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -38,17 +39,21 @@ func Program() run.Program[*Config] {
 	}
 }
 
-// probe fetches every issuer's keys once and reports what is wrong with each.
+// probe fetches every issuer's keys once, all at the same time, and reports what is wrong with each.
 func probe(ctx context.Context, cfg *Config) error {
-	var errs []error
+	errs := make([]error, len(cfg.Issuers))
+	var probing sync.WaitGroup
 	for i := range cfg.Issuers {
-		fetch, err := newFetcher(&cfg.Issuers[i], time.Now)
-		if err == nil {
-			_, _, err = fetch.keys(ctx)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("issuers[%d] %s: %w", i, cfg.Issuers[i].Issuer, err))
-		}
+		probing.Go(func() {
+			fetch, err := newFetcher(&cfg.Issuers[i], time.Now)
+			if err == nil {
+				_, _, err = fetch.keys(ctx)
+			}
+			if err != nil {
+				errs[i] = fmt.Errorf("issuers[%d] %s: %w", i, cfg.Issuers[i].Issuer, err)
+			}
+		})
 	}
+	probing.Wait()
 	return errors.Join(errs...)
 }

@@ -42,9 +42,11 @@ type Service struct {
 	subjects wire.Subjects
 	verifier *verifier
 	tally    tally
+	changed  chan struct{} // holds one value after other keys came in force, which nobody has taken notice of
 }
 
-// New returns a Service of a configuration that passed Check. It does not connect or fetch yet.
+// New returns a Service of a configuration that passed Check. It reads the keys of an earlier run, and does not connect or
+// fetch yet.
 func New(cfg *Config, deps Deps) (*Service, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -61,7 +63,27 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 		}
 		v.issuers[iss.Issuer] = iss
 	}
-	return &Service{cfg: cfg, deps: deps, subjects: subjects, verifier: v, tally: tally{counts: map[outcome]int64{}}}, nil
+	s := &Service{
+		cfg: cfg, deps: deps, subjects: subjects, verifier: v, tally: tally{counts: map[outcome]int64{}}, changed: make(chan struct{}, 1),
+	}
+	for _, iss := range v.issuers {
+		iss.keys.changed = append(iss.keys.changed, s.keysChanged)
+		s.restore(iss)
+	}
+	return s, nil
+}
+
+// restore puts an issuer's keys of an earlier run in force. That it cannot is no reason not to serve.
+func (s *Service) restore(iss *issuer) {
+	if s.cfg.LastGoodDirectory == "" {
+		return
+	}
+	var err error
+	if iss.keys.file, err = newKeyFile(string(s.cfg.LastGoodDirectory), iss.Issuer); err != nil {
+		s.deps.Log.Error("last_good_directory cannot be used; keys do not survive a restart", zap.String("issuer", iss.Issuer), zap.Error(err))
+		return
+	}
+	iss.keys.restore()
 }
 
 // Run serves until ctx ends, then answers what it took on and returns nil. An error means that it can no longer serve.
@@ -88,40 +110,8 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	defer stopWatch()
-	server, err := natsx.Serve(conn, natsx.Service{
-		Name:        wire.QueueTokencheck,
-		Version:     s.deps.Version,
-		Description: "validates tokens of OpenID Connect issuers",
-		Metadata:    map[string]string{"config": s.configHash()},
-		Endpoints: []natsx.Endpoint{{
-			Name:        "check",
-			Subject:     s.subjects.TokenCheck(),
-			Queue:       wire.QueueTokencheck,
-			MaxInFlight: s.cfg.MaxInFlight,
-			Handle:      s.check,
-		}, {
-			Name:        "explain",
-			Subject:     s.subjects.TokenExplain(),
-			Queue:       wire.QueueTokencheck,
-			MaxInFlight: maxExplaining,
-			Handle:      s.explain,
-		}, natsx.ReadyEndpoint(s.subjects, wire.QueueTokencheck, watch)},
-		Stats: func(string) any { return s.stats() },
-		Trace: s.deps.Trace,
-	}, s.deps.Log)
-	if err != nil {
-		return err
-	}
-	s.deps.Log.Info("serving", zap.Int("issuers", len(s.verifier.issuers)))
-	select {
-	case <-conn.Lost():
-		return ErrConnectionLost
-	case <-ctx.Done():
-	}
-	watch.Drain()
-	drain, cancel := context.WithTimeout(background, drainTime)
-	defer cancel()
-	return server.Drain(drain)
+	s.waitForKeys(ctx)
+	return s.serve(ctx, background, conn, watch)
 }
 
 // check answers one request.
