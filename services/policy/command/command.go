@@ -21,10 +21,11 @@ type subcommand struct {
 
 // call is one run of a subcommand.
 type call struct {
-	flags  *flag.FlagSet
-	args   []string
-	stdout io.Writer
-	stderr io.Writer
+	flags      *flag.FlagSet
+	args       []string
+	positional []string // filled by parse
+	stdout     io.Writer
+	stderr     io.Writer
 }
 
 // table is filled at the call, because its entries print it.
@@ -32,9 +33,9 @@ func table() map[string]subcommand {
 	return map[string]subcommand{
 		"check":   {"RULES", "print everything that is wrong with a rules file", check},
 		"test":    {"[-v] RULES TESTS", "run the tests of a rules file", test},
-		"explain": {"[-publish SUBJECT] [-subscribe SUBJECT] RULES REQUEST", "say how a decision comes about; REQUEST is JSON with token and client", explain},
+		"explain": {"[-publish SUBJECT] [-subscribe SUBJECT] [-registry FILE] RULES REQUEST", "say how a decision comes about; REQUEST is JSON with token and client, or what auth.v1.token.explain answered", explain},
 		"put":     {"-config FILE [-revision N] RULES TESTS", "write rules that pass their tests into the key-value bucket that the replicas watch", put},
-		"diff":    {"-records FILE OLD NEW", "decide recorded requests, one JSON object a line, by two rules files and print the differences", diff},
+		"diff":    {"-records FILE [-registry FILE] OLD NEW", "decide recorded requests, one JSON object a line, by two rules files and print the differences", diff},
 	}
 }
 
@@ -63,14 +64,21 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return run.ExitUsage
 }
 
-// parse reads flags and demands count arguments after them.
+// parse reads flags, before, between and after the arguments, and demands count of those.
 func (c *call) parse(count int) error {
-	if err := c.flags.Parse(c.args); err != nil {
-		return err
+	for rest := c.args; ; {
+		if err := c.flags.Parse(rest); err != nil {
+			return err
+		}
+		if c.flags.NArg() == 0 {
+			break
+		}
+		c.positional = append(c.positional, c.flags.Arg(0))
+		rest = c.flags.Args()[1:]
 	}
-	if c.flags.NArg() != count {
+	if len(c.positional) != count {
 		c.flags.Usage()
-		return fmt.Errorf("%d arguments, want %d", c.flags.NArg(), count)
+		return fmt.Errorf("%d arguments, want %d", len(c.positional), count)
 	}
 	return nil
 }
@@ -98,11 +106,11 @@ func check(_ context.Context, c *call) error {
 	if err := c.parse(1); err != nil {
 		return err
 	}
-	p, err := c.compile(c.flags.Arg(0))
+	p, err := c.compile(c.positional[0])
 	if err != nil {
 		return err
 	}
-	c.print("%s: good, %d rules, hash %s\n", c.flags.Arg(0), p.Rules(), p.Hash())
+	c.print("%s: good, %d rules, hash %s\n", c.positional[0], p.Rules(), p.Hash())
 	return nil
 }
 
@@ -111,15 +119,15 @@ func test(_ context.Context, c *call) error {
 	if err := c.parse(2); err != nil {
 		return err
 	}
-	p, err := c.compile(c.flags.Arg(0))
+	p, err := c.compile(c.positional[0])
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(c.flags.Arg(1))
+	text, err := os.ReadFile(c.positional[1])
 	if err != nil {
 		return err
 	}
-	f, err := ruletest.Parse(c.flags.Arg(1), text)
+	f, err := ruletest.Parse(c.positional[1], text)
 	if err != nil {
 		return err
 	}

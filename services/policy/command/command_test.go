@@ -44,7 +44,7 @@ func TestCommands(t *testing.T) {
 		{"explain", []string{"explain", "-publish", "device-state.a", "-publish", "x", zitadel + "rules.yaml", request}, run.ExitOK,
 			[]string{"rule device               matched", "device_id        a, from sub", "may it publish device-state.a? yes", "may it publish x? no"}},
 		{"explain a refusal", []string{"explain", zitadel + "rules.yaml", stranger}, run.ExitFailure, []string{`does not hold: "device" in roles`, "refused: no_matching_rule"}},
-		{"diff of the same", []string{"diff", "-records", records, wider, wider}, run.ExitOK, []string{"2 requests, 0 decided differently"}},
+		{"diff of the same", []string{"diff", wider, wider, "--records", records}, run.ExitOK, []string{"2 requests, 0 decided differently"}},
 		{"diff", []string{"diff", "-records", records, zitadel + "rules.yaml", wider}, run.ExitFailure, []string{"i a: gains publish allow news", "2 requests, 1 decided differently"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,25 +7,25 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"harmony.internal/authcallout/services/policy/rules"
 	"harmony.internal/authcallout/shared/wire"
 )
 
 func diff(_ context.Context, c *call) error {
-	records := c.flags.String("records", "", "recorded decide requests, one JSON object a line (`FILE`)")
+	devices := c.registryFlag()
+	records := c.flags.String("records", "", "recorded decide requests, one JSON object a line, as `nats sub --raw auth.v1.policy.decide` prints them (FILE)")
 	if err := c.parse(2); err != nil {
 		return err
 	}
 	if *records == "" {
 		return errors.New("-records is required")
 	}
-	older, err := c.compile(c.flags.Arg(0))
+	older, err := c.compile(c.positional[0])
 	if err != nil {
 		return err
 	}
-	newer, err := c.compile(c.flags.Arg(1))
+	newer, err := c.compile(c.positional[1])
 	if err != nil {
 		return err
 	}
@@ -34,8 +34,11 @@ func diff(_ context.Context, c *call) error {
 		return err
 	}
 	defer func() { _ = f.Close() }() // read only: nothing can be lost
+	known, err := devices.open()
+	if err != nil {
+		return err
+	}
 	total, different := 0, 0
-	now := rules.Context{Now: time.Now()}
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, wire.MaxDecideRequestBytes+1)
 	for lines.Scan() {
@@ -47,7 +50,11 @@ func diff(_ context.Context, c *call) error {
 		if err != nil {
 			return fmt.Errorf("%s: record %d: %w", *records, total, err)
 		}
-		d := rules.Compare(older, newer, q, now)
+		at, fail := known.context(q)
+		if fail != nil {
+			return fail
+		}
+		d := rules.Compare(older, newer, q, at)
 		if d.Same() {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"harmony.internal/authcallout/services/policy"
 	"harmony.internal/authcallout/services/policy/rules"
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -21,22 +22,40 @@ func explain(_ context.Context, c *call) error {
 	var publish, subscribe subjects
 	c.flags.Var(&publish, "publish", "a `SUBJECT`: may it be published? Several times for several")
 	c.flags.Var(&subscribe, "subscribe", "a `SUBJECT`: may it be subscribed to? Several times for several")
+	devices := c.registryFlag()
 	if err := c.parse(2); err != nil {
 		return err
 	}
-	p, err := c.compile(c.flags.Arg(0))
+	p, err := c.compile(c.positional[0])
 	if err != nil {
 		return err
 	}
-	data, err := os.ReadFile(c.flags.Arg(1))
+	data, err := os.ReadFile(c.positional[1])
 	if err != nil {
 		return err
 	}
-	q, err := wire.Decode[wire.DecideRequest](data, wire.MaxDecideRequestBytes)
+	q, err := policy.ReadExplainRequest(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.flags.Arg(1), err)
+		return fmt.Errorf("%s: %w", c.positional[1], err)
 	}
-	e := p.Explain(q, rules.Context{Now: time.Now()})
+	if q.Error != nil {
+		c.print("the token is refused: %v\n", q.Error)
+		return errFailed
+	}
+	known, err := devices.open()
+	if err != nil {
+		return err
+	}
+	at, fail := known.context(&q.DecideRequest)
+	if fail != nil {
+		return fail
+	}
+	e := p.Explain(&q.DecideRequest, at)
+	if e.Grant != nil {
+		if e.Error = known.would(&q.DecideRequest, e.Grant.Device); e.Error != nil {
+			e.Grant = nil
+		}
+	}
 	c.printExplanation(e)
 	if e.Grant == nil {
 		return errFailed

@@ -55,7 +55,7 @@ func put(ctx context.Context, c *call) error {
 	if _, err := config.Load(*file, &to); err != nil {
 		return err
 	}
-	text, err := os.ReadFile(c.flags.Arg(0))
+	text, err := os.ReadFile(c.positional[0])
 	if err != nil {
 		return err
 	}
@@ -85,15 +85,15 @@ func put(ctx context.Context, c *call) error {
 
 // pass refuses a text that does not compile or does not pass its tests.
 func (c *call) pass(text []byte) error {
-	p, err := c.compileText(c.flags.Arg(0), text)
+	p, err := c.compileText(c.positional[0], text)
 	if err != nil {
 		return err
 	}
-	tests, err := os.ReadFile(c.flags.Arg(1))
+	tests, err := os.ReadFile(c.positional[1])
 	if err != nil {
 		return err
 	}
-	f, err := ruletest.Parse(c.flags.Arg(1), tests)
+	f, err := ruletest.Parse(c.positional[1], tests)
 	if err != nil {
 		return err
 	}

@@ -68,6 +68,16 @@ func parseFile(file config.Path, text []byte) (*tables, error) {
 	return t, nil
 }
 
+// Open returns the Registry of a file, read once.
+func Open(mode Mode, file config.Path) (*Registry, error) {
+	text, err := os.ReadFile(string(file))
+	if err != nil {
+		return nil, err
+	}
+	r := FromFile(mode)
+	return r, r.Take(file, text)
+}
+
 // FromFile returns a Registry without entries; Take fills it. mode is Optional or Required.
 func FromFile(mode Mode) *Registry { return &Registry{mode: mode} }
 

@@ -202,6 +202,7 @@ func (c *ruleCompiler) template(at, text string, queues bool) []*template {
 		c.report.Errorf(at, "%q: %v", text, err)
 		return nil
 	}
+	t.at = at
 	for _, name := range t.names {
 		v := c.policy.variables[name]
 		switch {

@@ -49,8 +49,8 @@ type condition struct {
 	text    string
 	parts   []string // what stands between the outermost &&
 	need    need     // without which it cannot hold
-	always  bool     // it is true
-	never   bool     // it is false
+	always  bool     // it holds for every token
+	never   bool     // it holds for none
 	vars    []string // the variables that it asks for
 	client  []string // the members of client that it asks for
 	claims  []string // the claims that it asks for by name
@@ -133,9 +133,13 @@ func (c *condition) look(checked *cel.Ast) error {
 			c.need = n
 		}
 	}
-	c.always, c.never = c.text == "true", strings.TrimSpace(c.text) == "false"
 	var whole error
-	for _, node := range ast.MatchDescendants(ast.NavigateAST(tree), ast.KindMatcher(ast.IdentKind)) {
+	idents := ast.MatchDescendants(ast.NavigateAST(tree), ast.KindMatcher(ast.IdentKind))
+	if len(idents) == 0 { // the same for every token
+		holds, err := c.holds(map[string]any{})
+		c.always, c.never = err == nil && holds, err != nil || !holds
+	}
+	for _, node := range idents {
 		name, named := memberAsked(node)
 		switch node.AsIdent() {
 		case "claims":

@@ -239,6 +239,143 @@ func setUp(ctx context.Context, t *testing.T, js jetstream.JetStream) {
 	}
 }
 
+// TestWhatAttackersTry is what a device that has the macros sends by hand, past the client library.
+func TestWhatAttackersTry(t *testing.T) {
+	s := withDevices(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	platform, pnc, _ := device(t, s, "platform")
+	setUp(ctx, t, platform)
+	_, nc, seen := device(t, s, "a")
+	must[*jetstream.PubAck](t)(platform.Publish(ctx, "jobs.b", []byte("job")))
+	b := must[jetstream.Consumer](t)(must[jetstream.JetStream](t)(jetstream.New(pnc)).Consumer(ctx, "JOBS", "dev-b"))
+	job := must[jetstream.Msg](t)(b.Next(jetstream.FetchMaxWait(20 * time.Second)))
+	ack := must[*jetstream.MsgMetadata](t)(job.Metadata())
+	if ack.Consumer != "dev-b" {
+		t.Fatalf("%+v", ack)
+	}
+
+	t.Run("the server refuses the subject", func(t *testing.T) {
+		for _, subject := range []string{
+			job.Reply(), // acknowledge b's message
+			"$JS.API.CONSUMER.MSG.NEXT.JOBS.dev-b", "$JS.API.CONSUMER.INFO.JOBS.dev-b", "$JS.API.CONSUMER.LIST.JOBS", "$JS.API.CONSUMER.NAMES.JOBS",
+			"$JS.API.CONSUMER.CREATE.JOBS", "$JS.API.CONSUMER.CREATE.JOBS.dev-a", "$JS.API.CONSUMER.CREATE.JOBS.dev-a.jobs.b", "$JS.API.CONSUMER.DURABLE.CREATE.JOBS.dev-a",
+			"$JS.API.CONSUMER.DELETE.JOBS.dev-a", "$JS.API.CONSUMER.DELETE.JOBS.dev-b", "$JS.API.CONSUMER.PAUSE.JOBS.dev-a", "$JS.API.CONSUMER.UNPIN.JOBS.dev-a",
+			"$JS.API.STREAM.INFO.JOBS", "$JS.API.STREAM.MSG.GET.JOBS", "$JS.API.DIRECT.GET.JOBS", "$JS.API.DIRECT.GET.JOBS.jobs.b", "$JS.API.STREAM.MSG.DELETE.JOBS",
+			"$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.CREATE.X", "$JS.API.STREAM.UPDATE.KV_config", "$JS.API.STREAM.DELETE.KV_state", "$JS.API.STREAM.PURGE.KV_state", "$JS.API.STREAM.PURGE.JOBS",
+			"$JS.API.STREAM.MSG.GET.KV_config", "$JS.API.DIRECT.GET.KV_config", "$JS.API.DIRECT.GET.KV_config.$KV.config.b.mode", "$JS.API.DIRECT.GET.KV_state.$KV.state.b",
+			"$JS.API.CONSUMER.CREATE.KV_config", "$JS.API.CONSUMER.CREATE.KV_config.x", "$JS.API.CONSUMER.CREATE.KV_config.x.$KV.config.b.>", "$JS.API.CONSUMER.CREATE.KV_config.x.$KV.config.>",
+			"$JS.API.CONSUMER.CREATE.KV_state.x.$KV.state.a", "$JS.API.CONSUMER.MSG.NEXT.KV_config.x", "$JS.API.CONSUMER.DELETE.KV_config.x", "$JS.API.CONSUMER.LIST.KV_config",
+			"$KV.config.a.mode", "$KV.state.b", "$KV.state.a.x", "$O.fw-a.M.aW1hZ2U", "$O.up-b.C.x", "$JS.API.STREAM.PURGE.OBJ_fw-a", "$JS.API.STREAM.PURGE.OBJ_up-b", "$JS.API.STREAM.DELETE.OBJ_up-a",
+			"$JS.API.META.LEADER.STEPDOWN", "$JS.API.SERVER.REMOVE", "$JS.API.INFO", "telemetry.b", "jobs.b",
+		} {
+			seen.watch(func() {})
+			if err := nc.PublishRequest(subject, "_INBOX_a.x", []byte(`{}`)); err != nil {
+				t.Fatal(err)
+			}
+			natstest.Eventually(t, subject+" is refused", func() bool {
+				for _, v := range seen.list() {
+					if strings.Contains(v, `"`+subject+`"`) {
+						return true
+					}
+				}
+				return false
+			})
+		}
+		for _, subject := range []string{"_INBOX_b.>", "_INBOX.>", ">", "$KV.config.b.>", "$JS.ACK.>", "jobs.a", "$JS.EVENT.>", "$JS.API.>"} {
+			seen.watch(func() {})
+			must[*nats.Subscription](t)(nc.SubscribeSync(subject))
+			natstest.Eventually(t, subject+" is refused to subscribe to", func() bool { return len(seen.list()) > 0 })
+		}
+	})
+	t.Run("JetStream refuses the body", func(t *testing.T) {
+		ask := func(subject, body string) string {
+			t.Helper()
+			m := must[*nats.Msg](t)(nc.RequestWithContext(ctx, subject, []byte(body)))
+			return m.Header.Get("Status") + " " + string(m.Data)
+		}
+		const create = "$JS.API.CONSUMER.CREATE.KV_config.x.$KV.config.a.>"
+		for _, tt := range []struct{ name, subject, body, want string }{
+			{"a filter that is not the subject's", create, `{"stream_name":"KV_config","config":{"name":"x","filter_subject":"$KV.config.b.>","ack_policy":"none"},"action":"create"}`, "10131"},
+			{"no filter", create, `{"stream_name":"KV_config","config":{"name":"x","ack_policy":"none"},"action":"create"}`, "10131"},
+			{"several filters", create, `{"stream_name":"KV_config","config":{"name":"x","filter_subjects":["$KV.config.>"],"ack_policy":"none"},"action":"create"}`, "10137"},
+			{"another stream", create, `{"stream_name":"JOBS","config":{"name":"x","filter_subject":"$KV.config.a.>","ack_policy":"none"},"action":"create"}`, "error"},
+			{"another key in the body of a read", "$JS.API.DIRECT.GET.KV_config.$KV.config.a.mode", `{"last_by_subj":"$KV.config.b.mode"}`, "408"},
+			{"several keys in the body of a read", "$JS.API.DIRECT.GET.KV_config.$KV.config.a.mode", `{"multi_last":["$KV.config.>"]}`, "408"},
+			{"a sequence in the body of a read", "$JS.API.DIRECT.GET.KV_config.$KV.config.a.mode", `{"seq":2}`, "408"},
+			{"the next ones in the body of a read", "$JS.API.DIRECT.GET.KV_config.$KV.config.a.mode", `{"next_by_subj":"$KV.config.>","batch":10}`, "408"},
+		} {
+			if got := ask(tt.subject, tt.body); !strings.Contains(got, tt.want) || strings.Contains(got, `"created"`) {
+				t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+			}
+		}
+	})
+	t.Run("the neighbour's message is still its own", func(t *testing.T) {
+		info := must[*jetstream.ConsumerInfo](t)(b.Info(ctx))
+		if info.NumAckPending != 1 {
+			t.Errorf("%d messages of b wait for an acknowledgement, want 1", info.NumAckPending)
+		}
+		if err := job.DoubleAck(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRollup documents what no permission prevents, and what does: whoever may write one key can empty the bucket with a
+// header, unless the bucket's stream takes no rollups. The linter warns of it.
+func TestRollup(t *testing.T) {
+	s := withDevices(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	platform, _, _ := device(t, s, "platform")
+	setUp(ctx, t, platform)
+	js, nc, _ := device(t, s, "a")
+	kv := must[jetstream.KeyValue](t)(platform.KeyValue(ctx, "state"))
+	rollup := func() *nats.Msg {
+		t.Helper()
+		must[uint64](t)(kv.PutString(ctx, "b", "of b"))
+		m := nats.NewMsg("$KV.state.a")
+		m.Header.Set("Nats-Rollup", "all")
+		return must[*nats.Msg](t)(nc.RequestMsgWithContext(ctx, m))
+	}
+	rollup()
+	if _, err := kv.Get(ctx, "b"); !errors.Is(err, jetstream.ErrKeyNotFound) {
+		t.Errorf("b's key after a rollup of all: %v; if the server refuses it now, the linter need not warn", err)
+	}
+	stream := must[jetstream.Stream](t)(platform.Stream(ctx, "KV_state"))
+	config := stream.CachedInfo().Config
+	config.AllowRollup = false
+	must[jetstream.Stream](t)(platform.UpdateStream(ctx, config))
+	if m := rollup(); !strings.Contains(string(m.Data), "rollup not permitted") {
+		t.Errorf("got %s", m.Data)
+	}
+	if e := must[jetstream.KeyValueEntry](t)(kv.Get(ctx, "b")); string(e.Value()) != "of b" {
+		t.Errorf("got %s", e.Value())
+	}
+	own := must[jetstream.KeyValue](t)(js.KeyValue(ctx, "state"))
+	must[uint64](t)(own.PutString(ctx, "a", "1"))
+	if err := own.Delete(ctx, "a"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNamedConsumers documents that watching, which must be able to make consumers, can turn one whose name is known to the
+// device's own keys. It reads nothing by that. The linter warns of it.
+func TestNamedConsumers(t *testing.T) {
+	s := withDevices(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	platform, _, _ := device(t, s, "platform")
+	setUp(ctx, t, platform)
+	_, nc, _ := device(t, s, "a")
+	c := must[jetstream.Consumer](t)(platform.CreateConsumer(ctx, "KV_config", jetstream.ConsumerConfig{Durable: "known", FilterSubject: "$KV.config.b.>", AckPolicy: jetstream.AckExplicitPolicy}))
+	body := []byte(`{"stream_name":"KV_config","config":{"name":"known","durable_name":"known","filter_subject":"$KV.config.a.>","ack_policy":"explicit"},"action":"update"}`)
+	must[*nats.Msg](t)(nc.RequestWithContext(ctx, "$JS.API.CONSUMER.CREATE.KV_config.known.$KV.config.a.>", body))
+	if filter := must[*jetstream.ConsumerInfo](t)(c.Info(ctx)).Config.FilterSubject; filter != "$KV.config.a.>" {
+		t.Errorf("its filter is %s; if the server refuses this now, the linter need not warn", filter)
+	}
+}
+
 // TestRepliesAreNotChecked documents what no permission of NATS prevents: whoever may make a request names the subject of
 // its answer, and nobody asks whether it may publish there. A device that writes and reads a key can so put a message of
 // its choice on any subject of its account.

@@ -153,52 +153,6 @@ rules:
 	}
 }
 
-func TestLint(t *testing.T) {
-	rule := func(text string) string {
-		return "variables: {device_id: {from: [sub]}}\nrules:\n  - {name: r, when: 'true', publish: {allow: ['a.{device_id}']}, subscribe: {}}\n" + text
-	}
-	for _, tt := range []struct {
-		name, text, want string
-		warning          bool
-	}{
-		{"everything", "rules: [{name: r, when: 'true', publish: {allow: ['>']}, subscribe: {}}]", "broad: true", false},
-		{"server's own", "rules: [{name: r, when: 'true', publish: {}, subscribe: {allow: ['$SYS.>']}}]", "is reserved", false},
-		{"JetStream by hand", "rules: [{name: r, when: 'true', publish: {allow: ['$JS.API.>']}, subscribe: {}}]", "is reserved", false},
-		{"inboxes of others", "rules: [{name: r, when: 'true', publish: {}, subscribe: {allow: ['_INBOX_x.>']}}]", "is reserved", false},
-		{"the shared inbox", "rules: [{name: r, when: 'true', publish: {}, subscribe: {allow: ['_INBOX.>']}}]", "inbox: private", true},
-		{"unreachable", rule("  - {name: s, when: 'has(claims.a)', publish: {allow: [b]}, subscribe: {}}\n"), "can never apply", false},
-		{"never", "rules: [{name: r, when: 'false', publish: {allow: [a]}, subscribe: {}}]", "can never apply", false},
-		{"the same condition", "rules: [{name: r, when: 'has(claims.a)', publish: {allow: [a]}, subscribe: {}}, {name: s, when: 'has( claims.a )', publish: {allow: [b]}, subscribe: {}}]", "same condition", false},
-		{"one side only", "rules: [{name: r, when: 'true', publish: {allow: [a]}}]", "subscribe: {} if that is meant", true},
-		{"variable first", "variables: {x: {from: [a]}}\nrules: [{name: r, when: 'true', publish: {allow: ['{x}.a']}, subscribe: {}}]", "begins with a variable", true},
-		{"two variables in a token", "variables: {x: {from: [a]}, y: {from: [b]}}\nrules: [{name: r, when: 'true', publish: {allow: ['a.{x}-{y}']}, subscribe: {}}]", "put a dot between", false},
-		{"what the client chose", "variables: {x: {from: ['untrusted:user']}}\nrules: [{name: r, when: 'true', publish: {allow: ['a.{x}']}, subscribe: {}}]", "the client chooses", true},
-		{"client name in a condition", "rules: [{name: r, when: 'client.name == \"a\"', publish: {allow: [a]}, subscribe: {}}]", "proves nothing", true},
-		{"unknown member of client", "rules: [{name: r, when: 'client.nmae == \"a\"', publish: {allow: [a]}, subscribe: {}}]", "no such member", false},
-		{"undefined variable in a condition", "rules: [{name: r, when: 'vars.x == \"a\"', publish: {allow: [a]}, subscribe: {}}]", "there is no variable", false},
-		{"too large", "variables: {x: {from: [a], list: true, max_items: 256}}\nrules: [{name: r, when: 'true', publish: {allow: ['a.{x}', 'b.{x}', 'c.{x}']}, subscribe: {allow: ['a.{x}', 'b.{x}']}}]", "user JWT of", false},
-		{"macro without an inbox", "rules: [{name: r, when: 'true', kv: [{bucket: b, keys: [k], access: [read]}], subscribe: {}}]", "is required beside kv", false},
-		{"one consumer for all", "rules: [{name: r, when: 'true', inbox: shared, consumers: [{stream: S, name: c}], subscribe: {}}]", "take each other's", true},
-		{"unknown origin", "variables: {x: {from: ['tls:cn']}}\nrules: [{name: r, when: 'true', publish: {allow: ['a.{x}']}, subscribe: {}}]", "comes one of dns", false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, warnings, err := rules.Compile("rules.yaml", []byte(tt.text))
-			all := warnings.Error()
-			if !tt.warning {
-				all = "no error"
-				if err != nil {
-					all = err.Error()
-				}
-			} else if err != nil {
-				t.Fatal(err)
-			}
-			if !strings.Contains(all, tt.want) || !strings.Contains(all, "rules.yaml:") {
-				t.Errorf("got %q, want %q", all, tt.want)
-			}
-		})
-	}
-}
-
 func TestMacros(t *testing.T) {
 	p := mustCompile(t, `
 variables: { device_id: { from: [sub] } }

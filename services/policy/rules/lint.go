@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"harmony.internal/authcallout/shared/config"
@@ -9,8 +10,8 @@ import (
 
 // lintOrder reports rules that can never apply, and names used twice.
 func lintOrder(rules []*rule, r *config.Report) {
-	always := ""
-	names, conditions := map[string]bool{}, map[string]string{}
+	names := map[string]bool{}
+	var before earlier
 	for i, rule := range rules {
 		key := fmt.Sprintf("rules[%d]", i)
 		if names[rule.name] {
@@ -21,19 +22,59 @@ func lintOrder(rules []*rule, r *config.Report) {
 		if c == nil {
 			continue
 		}
-		normal := strings.Join(c.parts, " && ")
-		switch {
-		case always != "":
-			r.Errorf(key, "can never apply: rule %s before it always does", always)
-		case conditions[normal] != "":
-			r.Errorf(key+".when", "can never apply: rule %s before it has the same condition", conditions[normal])
+		switch other := before.takes(c); {
+		case before.always != "":
+			r.Errorf(key, "can never apply: rule %s before it always does", before.always)
 		case c.never:
 			r.Errorf(key+".when", "can never apply")
+		case other != nil && len(other.condition.parts) == len(c.parts):
+			r.Errorf(key+".when", "can never apply: rule %s before it has the same condition", other.name)
+		case other != nil:
+			r.Errorf(key+".when", "can never apply: rule %s before it does whenever this would, for it asks for less", other.name)
 		}
-		conditions[normal] = rule.name
-		if c.always {
-			always = rule.name
+		before.add(rule)
+	}
+}
+
+// earlier are the rules before one, by the first part of their condition.
+type earlier struct {
+	always string // the rule that always applies
+	rules  map[string][]*rule
+}
+
+func (e *earlier) add(r *rule) {
+	if r.condition.always && e.always == "" {
+		e.always = r.name
+	}
+	if e.rules == nil {
+		e.rules = map[string][]*rule{}
+	}
+	first := r.condition.parts[0]
+	e.rules[first] = append(e.rules[first], r)
+}
+
+// takes returns a rule that holds, or fails and so denies, wherever c would hold: all its parts are parts of c.
+func (e *earlier) takes(c *condition) *rule {
+	for _, part := range c.parts {
+		for _, r := range e.rules[part] {
+			if !slices.ContainsFunc(r.condition.parts, func(p string) bool { return !slices.Contains(c.parts, p) }) {
+				return r
+			}
 		}
+	}
+	return nil
+}
+
+// editableOnZitadel are claims that a user of Zitadel writes, or an administrator of another organization.
+var editableOnZitadel = []string{"client_id", "preferred_username", "username", "name", "nickname", "given_name", "family_name", "email"}
+
+// lintOrigin reports a device id that does not identify.
+func lintOrigin(key string, o origin, r *config.Report) {
+	switch claim, _, _ := strings.Cut(o.name, "."); {
+	case o.kind == fromMetadata, o.kind == fromClaim && claim == "urn:zitadel:iam:user:metadata":
+		r.Warnf(key, "a user of Zitadel writes its own metadata: whoever has a token can become any device")
+	case o.kind == fromClaim && slices.Contains(editableOnZitadel, claim):
+		r.Warnf(key, "a user of Zitadel can change its own %s, and another organization can have one like it; registry:device_id and sub identify", claim)
 	}
 }
 
@@ -45,13 +86,7 @@ func (c *ruleCompiler) lintSubjects(r *rule) {
 
 func (c *ruleCompiler) lintSide(name string, allow []*template) {
 	for _, t := range allow {
-		key := c.key + "." + name + ".allow"
-		for i, text := range c.allowed(name) {
-			if subject, _, _ := strings.Cut(text, " "); subject == t.text {
-				key = fmt.Sprintf("%s.%s.allow[%d]", c.key, name, i)
-			}
-		}
-		first := t.tokens[0]
+		key, first := t.at, t.tokens[0]
 		switch {
 		case first.name != "" && first.before == "":
 			c.report.Warnf(key, "%q begins with a variable: its value may be the first word of any other subject", t.text)
@@ -62,21 +97,11 @@ func (c *ruleCompiler) lintSide(name string, allow []*template) {
 		case c.text.Broad:
 		case first.before == ">" || first.before == "*":
 			c.report.Errorf(key, "%q begins with a wildcard; write broad: true beside it if that is meant", t.text)
-		case strings.HasPrefix(first.before, "$"), strings.HasPrefix(first.before, "_INBOX") && t.text != "_INBOX_{"+deviceVariable+"}.>":
+		case strings.HasPrefix(first.before, "$"), strings.HasPrefix(first.before, "_AUTH_INBOX"),
+			strings.HasPrefix(first.before, "_INBOX") && t.text != "_INBOX_{"+deviceVariable+"}.>":
 			c.report.Errorf(key, "%q is reserved; use kv, streams, consumers, object_stores or inbox, or write broad: true beside it", t.text)
 		}
 	}
-}
-
-func (c *ruleCompiler) allowed(side string) []string {
-	s := c.text.Publish
-	if side == "subscribe" {
-		s = c.text.Subscribe
-	}
-	if s == nil {
-		return nil
-	}
-	return s.Allow
 }
 
 // maxUserJWT is callout.yaml's default max_user_jwt_bytes.
@@ -88,10 +113,10 @@ func (c *ruleCompiler) lintGrant(r *rule) {
 	switch {
 	case !publish && !subscribe && r.responses == nil:
 		c.report.Errorf(c.key, "grants nothing: neither publish nor subscribe allows a subject")
-	case !publish && c.text.Publish == nil && r.responses == nil:
-		c.report.Warnf(c.key, "may publish nothing; write publish: {} if that is meant")
-	case !subscribe && c.text.Subscribe == nil:
-		c.report.Warnf(c.key, "may subscribe to nothing; write subscribe: {} if that is meant")
+	case !publish && r.responses == nil && !meant(c.text.Publish):
+		c.report.Warnf(c.key+".publish", "allows nothing; write publish: {} if that is meant")
+	case !subscribe && !meant(c.text.Subscribe):
+		c.report.Warnf(c.key+".subscribe", "allows nothing; write subscribe: {} if that is meant")
 	}
 	count, size := c.worst(r)
 	if count > maxExpanded {
@@ -100,6 +125,9 @@ func (c *ruleCompiler) lintGrant(r *rule) {
 		c.report.Errorf(c.key, "can make a user JWT of %d bytes, at most %d: fewer subjects, or smaller max_length and max_items", size, maxUserJWT)
 	}
 }
+
+// meant reports whether a side that allows nothing was written so.
+func meant(s *Side) bool { return s != nil && len(s.Deny) == 0 }
 
 // maxExpanded bounds the subjects of one grant.
 const maxExpanded = 4096

@@ -70,10 +70,16 @@ func (g *grants) kv(at string, kv *KV) {
 		g.c.report.Errorf(at+".keys", "is required: the keys, as {%s}.>", deviceVariable)
 		return
 	}
+	if slices.Contains(kv.Access, "write") {
+		g.lintWrite(at, kv)
+	}
 	g.pub(at, "$JS.API.STREAM.INFO.KV_%s", kv.Bucket)
 	if slices.Contains(kv.Access, "watch") {
 		// Deleting a consumer is not among it: a device could delete those of others by name. A client that ends a watch
 		// is refused that, and the server removes the consumer by itself.
+		if !strings.Contains(kv.Bucket, "{") {
+			g.c.report.Warnf(at+".access", "whoever may watch can point any consumer of this bucket whose name it knows at its own keys; those of client libraries have names that cannot be guessed: make none with another on stream KV_%s", kv.Bucket)
+		}
 		g.pub(at, "$JS.FC.KV_%s.>", kv.Bucket)
 	}
 	for i, key := range kv.Keys {
@@ -90,13 +96,29 @@ func (g *grants) kv(at string, kv *KV) {
 	}
 }
 
+// lintWrite reports what a permission cannot keep a writer from.
+func (g *grants) lintWrite(at string, kv *KV) {
+	if strings.Contains(kv.Bucket, "{") {
+		return
+	}
+	// nats-server's stream.go, processJetStreamMsg: a rollup of all is a header, and the bucket's stream allows it.
+	g.c.report.Warnf(at+".access", "whoever may write one key can empty the whole bucket with the header Nats-Rollup: all; forbid that on its stream (nats stream edit KV_%s --no-allow-rollup), or give each device a bucket of its own", kv.Bucket)
+	for i, key := range kv.Keys {
+		if !strings.Contains(key, "{") {
+			g.c.report.Warnf(fmt.Sprintf("%s.keys[%d]", at, i), "the same for every device: they would write each other's; write {%s}", deviceVariable)
+		}
+	}
+}
+
 func (g *grants) stream(at string, s *Stream) {
 	if len(s.Publish) == 0 {
 		g.c.report.Errorf(at+".publish", "is required: the stream's subjects that the device may send to")
 	}
+	first := len(g.publish)
 	for i, subject := range s.Publish {
 		g.pub(fmt.Sprintf("%s.publish[%d]", at, i), "%s", subject)
 	}
+	g.c.lintSide("publish", g.publish[first:])
 }
 
 func (g *grants) consumer(at string, c *Consumer) {

@@ -10,6 +10,7 @@ import (
 
 // template is a subject with variables in it.
 type template struct {
+	at     string // key in the file
 	text   string
 	tokens []tokenTemplate
 	queue  string // queue group, subscriptions only

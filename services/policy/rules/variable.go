@@ -56,6 +56,9 @@ func compileVariable(name string, v Variable, r *config.Report) *variable {
 		if o.kind == fromClient {
 			r.Warnf(fmt.Sprintf("%s.from[%d]", key, i), "the client chooses this value: whoever has a token can take any other's")
 		}
+		if name == deviceVariable {
+			lintOrigin(fmt.Sprintf("%s.from[%d]", key, i), o, r)
+		}
 		out.from = append(out.from, o)
 	}
 	if v.MaxLength < 1 || v.MaxLength > defaultMaxLength {
