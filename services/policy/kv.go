@@ -1,12 +1,14 @@
 package policy
 
 import (
+	"bytes"
 	"context"
-	"errors"
-	"time"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+
+	"harmony.internal/authcallout/services/policy/bucket"
 )
 
 // KVConfig names the key that holds the rules.
@@ -17,62 +19,32 @@ type KVConfig struct {
 	Key string `yaml:"key"`
 }
 
-// kvRetry is how long a bucket that cannot be watched is left alone.
-const kvRetry = 500 * time.Millisecond
-
 // kvSource offers every revision of one key to a store. Its generation is the bucket's revision, the same at every
 // replica.
 type kvSource struct {
 	KVConfig
 	js    jetstream.JetStream
 	store *store
-	tried uint64 // revision
+	tried uint64        // revision
+	text  []byte        // of it
+	read  chan struct{} // closed when what was there at the start is in force
+	once  sync.Once
 }
 
 // run watches until ctx ends.
 func (k *kvSource) run(ctx context.Context) {
-	for {
-		if err := k.watch(ctx); err != nil && ctx.Err() == nil {
-			k.store.log.Warn("the policy's bucket cannot be watched; trying again", zap.String("bucket", k.Bucket), zap.Error(err))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(kvRetry):
-		}
-	}
-}
-
-func (k *kvSource) watch(ctx context.Context) error {
-	kv, err := k.js.KeyValue(ctx, k.Bucket)
-	if err != nil {
-		return err
-	}
-	w, err := kv.Watch(ctx, k.Key)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = w.Stop() }() // the server removes it otherwise
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e, ok := <-w.Updates():
-			if !ok {
-				return errors.New("the watch ended")
-			}
-			if e != nil {
-				k.offer(e)
-			}
-		}
-	}
+	(&bucket.Follower{JS: k.js, Bucket: k.Bucket, Keys: k.Key, Begin: func() {}, Each: k.offer, Log: k.store.log}).Run(ctx)
 }
 
 func (k *kvSource) offer(e jetstream.KeyValueEntry) {
-	if e.Revision() == k.tried {
+	if e == nil {
+		k.once.Do(func() { close(k.read) })
+		return
+	}
+	if e.Revision() == k.tried && bytes.Equal(e.Value(), k.text) {
 		return // seen before the watch was started anew
 	}
-	k.tried = e.Revision()
+	k.tried, k.text = e.Revision(), e.Value()
 	if e.Operation() != jetstream.KeyValuePut {
 		k.store.log.Error("the policy was deleted from its bucket; the last good one stays in force", zap.Uint64("revision", e.Revision()))
 		return

@@ -113,7 +113,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for _, file := range s.files {
 		running.Go(func() { file.run(background) })
 	}
-	if err := s.runBuckets(background, conn.Conn, &running); err != nil {
+	if err := s.runBuckets(ctx, background, conn.Conn, &running); err != nil {
 		return err
 	}
 	if s.watch, err = s.newMonitor(conn); err != nil {
@@ -170,20 +170,35 @@ func drain(ctx context.Context, server *natsx.Server) error {
 	return server.Drain(ctx)
 }
 
-// runBuckets watches what is in JetStream.
-func (s *Service) runBuckets(ctx context.Context, nc *nats.Conn, running *sync.WaitGroup) error {
+// bucketsTime bounds how long a replica waits for what is in JetStream before it serves. Another replica has it already:
+// until it is read a login is better off there.
+const bucketsTime = 3 * time.Second
+
+// runBuckets watches what is in JetStream, and returns when it was read once or ctx or bucketsTime ends.
+func (s *Service) runBuckets(ctx, background context.Context, nc *nats.Conn, running *sync.WaitGroup) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return fmt.Errorf("jetstream: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, bucketsTime)
+	defer cancel()
+	var read []<-chan struct{}
 	if c := s.cfg.PolicyKV; c != nil {
-		source := &kvSource{KVConfig: *c, js: js, store: s.store}
-		running.Go(func() { source.run(ctx) })
+		source := &kvSource{KVConfig: *c, js: js, store: s.store, read: make(chan struct{})}
+		running.Go(func() { source.run(background) })
+		read = append(read, source.read)
 	}
 	if c := s.cfg.Registry; c != nil && c.Bucket != "" {
 		bucket := registry.FromBucket(c.Mode, js, c.Bucket, s.deps.Log)
 		s.registry = bucket.Registry
-		running.Go(func() { bucket.Run(ctx) })
+		running.Go(func() { bucket.Run(background) })
+		read = append(read, bucket.Read())
+	}
+	for _, done := range read {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
 	}
 	return nil
 }

@@ -38,8 +38,13 @@ func Load(file string, cfg Checker) (warnings Problems, err error) {
 // Parse is Load for a text that was read already. file is the name that problems carry; a relative Path in the text is
 // resolved against its directory. The error is Problems.
 func Parse(file string, data []byte, cfg Checker) (warnings Problems, err error) {
-	if len(data) > MaxFileBytes {
-		return nil, Problems{{File: file, Message: fmt.Sprintf("larger than %d bytes", MaxFileBytes)}}
+	return ParseUpTo(file, data, MaxFileBytes, cfg)
+}
+
+// ParseUpTo is Parse with a bound of its own, in bytes, for a file that lists as much as there is.
+func ParseUpTo(file string, data []byte, maxBytes int, cfg Checker) (warnings Problems, err error) {
+	if len(data) > maxBytes {
+		return nil, Problems{{File: file, Message: fmt.Sprintf("larger than %d bytes", maxBytes)}}
 	}
 	r := read(file, data, cfg)
 	check := &Report{file: file, places: r.places, broken: r.keys()}

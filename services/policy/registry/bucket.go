@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
+	"harmony.internal/authcallout/services/policy/bucket"
 	"harmony.internal/authcallout/services/policy/rules"
+	"harmony.internal/authcallout/shared/strictjson"
 )
 
 // record is a bucket's value. Its key names the device.
@@ -53,14 +55,16 @@ func deviceOf(key string) (string, error) {
 // maxRecordBytes bounds one value.
 const maxRecordBytes = 16 << 10
 
+var recordLimits = strictjson.Limits{MaxBytes: maxRecordBytes, MaxDepth: 2, MaxMembers: maxRecordBytes}
+
 func parseEntry(key string, value []byte) (*Entry, error) {
 	device, err := deviceOf(key)
 	if err != nil {
 		return nil, err
 	}
 	var r record
-	if len(value) > maxRecordBytes {
-		return nil, errors.New("too large")
+	if err := strictjson.CheckObject(value, recordLimits, "issuer", "subject", "attributes"); err != nil {
+		return nil, err
 	}
 	if err := json.Unmarshal(value, &r); err != nil {
 		return nil, err
@@ -71,66 +75,44 @@ func parseEntry(key string, value []byte) (*Entry, error) {
 	return &Entry{Identity{r.Issuer, r.Subject}, rules.Device{DeviceID: device, Attributes: r.Attributes}}, nil
 }
 
-// retryEvery is how long a bucket that cannot be watched is left alone.
-const retryEvery = time.Second
-
 // Bucket is a registry in a key-value bucket, kept in memory by a watch.
 type Bucket struct {
 	*Registry
 	name string
 	js   jetstream.JetStream
 	log  *zap.Logger
+	read chan struct{}
+	once sync.Once
 }
+
+// Read is closed when the entries are there.
+func (b *Bucket) Read() <-chan struct{} { return b.read }
 
 // FromBucket returns the registry of a bucket; Run fills it.
 func FromBucket(mode Mode, js jetstream.JetStream, name string, log *zap.Logger) *Bucket {
-	b := &Bucket{Registry: &Registry{mode: mode}, name: name, js: js, log: log}
+	b := &Bucket{Registry: &Registry{mode: mode}, name: name, js: js, log: log, read: make(chan struct{})}
 	b.claim = b.create
 	return b
 }
 
 // Run keeps the entries up to date until ctx ends. While the bucket cannot be reached what was known stays.
 func (b *Bucket) Run(ctx context.Context) {
-	for {
-		if err := b.watch(ctx); err != nil && ctx.Err() == nil {
-			b.log.Warn("the device registry cannot be watched; trying again", zap.String("bucket", b.name), zap.Error(err))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(retryEvery):
-		}
-	}
-}
-
-func (b *Bucket) watch(ctx context.Context) error {
-	kv, err := b.js.KeyValue(ctx, b.name)
-	if err != nil {
-		return err
-	}
-	w, err := kv.WatchAll(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = w.Stop() }() // the server removes it otherwise
-	t, count := &tables{}, 0
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e, ok := <-w.Updates():
-			switch {
-			case !ok:
-				return errors.New("the watch ended")
-			case e == nil:
+	var t *tables
+	count := 0
+	(&bucket.Follower{
+		JS: b.js, Bucket: b.name, Keys: jetstream.AllKeys, Log: b.log,
+		Begin: func() { t, count = &tables{}, 0 },
+		Each: func(e jetstream.KeyValueEntry) {
+			if e == nil {
 				b.current.Store(t)
+				b.once.Do(func() { close(b.read) })
 				b.log.Info("device registry read", zap.String("bucket", b.name), zap.Int("devices", count))
-			default:
-				count++
-				b.apply(t, e)
+				return
 			}
-		}
-	}
+			count++
+			b.apply(t, e)
+		},
+	}).Run(ctx)
 }
 
 func (b *Bucket) apply(t *tables, e jetstream.KeyValueEntry) {

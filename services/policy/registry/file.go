@@ -56,9 +56,12 @@ func ReadFile(file config.Path) ([]byte, error) {
 	return text, err
 }
 
+// maxFileBytes bounds a registry file: some 100,000 devices. A larger fleet belongs in a bucket.
+const maxFileBytes = 16 << 20
+
 func parseFile(file config.Path, text []byte) (*tables, error) {
 	var f File
-	if _, err := config.Parse(string(file), text, &f); err != nil {
+	if _, err := config.ParseUpTo(string(file), text, maxFileBytes, &f); err != nil {
 		return nil, err
 	}
 	t := &tables{}

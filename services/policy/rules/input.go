@@ -13,8 +13,8 @@ import (
 
 // Device is what a registry knows of one identity.
 type Device struct {
-	DeviceID   string
-	Attributes map[string]string
+	DeviceID   string            `json:"device_id"`
+	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
 // Context is what a decision needs besides the request.
