@@ -11,9 +11,9 @@ import (
 	"harmony.internal/authcallout/shared/oidctest"
 )
 
-// TestScenarios runs the reference flow over every shape, with the services inside and as processes, two replicas each.
+// TestScenarios runs the reference flow over every shape and in a cluster of three servers, with the services inside and as processes, two replicas each.
 func TestScenarios(t *testing.T) {
-	for _, shape := range cluster.Shapes() {
+	for _, shape := range append(cluster.Shapes(), cluster.Three()) {
 		for _, how := range []struct {
 			name      string
 			processes bool

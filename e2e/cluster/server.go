@@ -103,7 +103,8 @@ func (c *Cluster) startServers(t testing.TB, id topology.Identities) {
 	c.WaitRoutes(t)
 }
 
-// WaitRoutes returns when every server that runs knows every other.
+// WaitRoutes returns when every server that runs knows every other, and JetStream in a cluster has chosen its leader: without
+// one it answers nothing.
 func (c *Cluster) WaitRoutes(t testing.TB) {
 	t.Helper()
 	Eventually(t, "every server has a route to every other", func() bool {
@@ -119,6 +120,22 @@ func (c *Cluster) WaitRoutes(t testing.TB) {
 			}
 		}
 		return true
+	})
+	if len(c.Servers) < 2 {
+		return
+	}
+	Eventually(t, "JetStream has a leader that all follow", func() bool {
+		leaders, behind := 0, 0
+		for _, s := range c.Servers {
+			switch {
+			case !s.Running():
+			case s.JetStreamIsLeader():
+				leaders++
+			case !s.JetStreamIsCurrent():
+				behind++
+			}
+		}
+		return leaders == 1 && behind == 0
 	})
 }
 

@@ -21,5 +21,8 @@ func Hardened() Shape { return Shape{Name: "hardened", Hardened: true, Servers: 
 // Sealed is what is shipped.
 func Sealed() Shape { return Shape{Name: "hardened+xkey", Hardened: true, Sealed: true, Servers: 1} }
 
-// Shapes are all of them.
+// Three is what is shipped, with three servers in one cluster. For what does not depend on the number of servers one is enough.
+func Three() Shape { return Shape{Name: "three servers", Hardened: true, Sealed: true, Servers: 3} }
+
+// Shapes are all those of one server.
 func Shapes() []Shape { return []Shape{Reference(), Hardened(), Sealed()} }

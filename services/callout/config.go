@@ -67,7 +67,8 @@ type Config struct {
 	// MaxBudget bounds the time for one login however long server and clients wait. Default 10s.
 	MaxBudget time.Duration `yaml:"max_budget"`
 	// ClockLeeway is how far the clocks of this host and of the servers may differ before a request is refused as
-	// expired or from the future. Whole seconds. Default 5s.
+	// expired or from the future. Whole seconds, at most 5m. Default 2m: a request is good for one connection attempt alone, so
+	// there is little to lose, and a host whose clock is wrong would refuse every login that it is asked about.
 	ClockLeeway time.Duration `yaml:"clock_leeway"`
 
 	// MaxInFlight is how many logins are worked on at once. Default 4096.
@@ -91,7 +92,7 @@ const (
 	defaultAccount       = "DEVICES"
 	defaultPatience      = 2 * time.Second
 	defaultMaxBudget     = 10 * time.Second
-	defaultClockLeeway   = 5 * time.Second
+	defaultClockLeeway   = 2 * time.Minute
 	defaultMaxInFlight   = 4096
 	defaultMaxWaiting    = 16384
 	defaultMaxSession    = 24 * time.Hour

@@ -66,10 +66,10 @@ func TestOpenRefuses(t *testing.T) {
 		{name: "wrong audience", data: sign(func(c *jwt.AuthorizationRequestClaims) { c.Audience = "someone" }), code: wire.RequestAudience},
 		{name: "no audience", data: sign(func(c *jwt.AuthorizationRequestClaims) { c.Audience = "" }), code: wire.RequestAudience},
 		{name: "no exp", data: sign(func(c *jwt.AuthorizationRequestClaims) { c.Expires = 0 }), code: wire.RequestExpired},
-		{name: "expired", data: good, at: time.Minute, code: wire.RequestExpired},
-		{name: "issued in the future", data: good, at: -time.Minute, code: wire.RequestExpired},
-		{name: "clock ahead within the leeway", data: good, at: 4 * time.Second, code: 0},
-		{name: "clock behind within the leeway", data: good, at: -4 * time.Second, code: 0},
+		{name: "expired", data: good, at: 2*time.Minute + 3*time.Second, code: wire.RequestExpired},
+		{name: "issued in the future", data: good, at: -2*time.Minute - 3*time.Second, code: wire.RequestExpired},
+		{name: "clock ahead within the leeway", data: good, at: 2 * time.Minute, code: 0},
+		{name: "clock behind within the leeway", data: good, at: -119 * time.Second, code: 0},
 		{name: "user_nkey is an account's", data: sign(func(c *jwt.AuthorizationRequestClaims) {
 			c.UserNkey = must(accountKey.PublicKey())
 		}), code: wire.RequestMalformed},

@@ -148,6 +148,18 @@ func (c *claims) checkRequired(all []required) *wire.Error {
 	return nil
 }
 
+// clockDoubt is how far beyond the leeway, in seconds, a time in the future speaks of a wrong clock rather than of a bad token.
+const clockDoubt = 120
+
+// ahead fails for a time that lies in the future by so many seconds. A little ahead is no definite answer: another replica, or
+// this one a moment later, says otherwise, and a fleet with fresh tokens must not be lost to the clock of one host.
+func ahead(code wire.Code, by int64) *wire.Error {
+	if by <= clockDoubt {
+		return wire.Fail(wire.ClockDisagrees, code.String(), nil)
+	}
+	return wire.Fail(code, "", nil)
+}
+
 // checkTimes judges exp, nbf and iat (RFC 7519 sections 4.1.4 to 4.1.6) with the issuer's leeway.
 func (c *claims) checkTimes(cfg *IssuerConfig, now int64) *wire.Error {
 	leeway, lifetime := int64(*cfg.Leeway/time.Second), int64(cfg.MaxLifetime/time.Second)
@@ -157,9 +169,9 @@ func (c *claims) checkTimes(cfg *IssuerConfig, now int64) *wire.Error {
 	case now >= c.expires+leeway:
 		return wire.Fail(wire.TokenExpired, "", nil)
 	case c.has.before && now < c.before-leeway:
-		return wire.Fail(wire.TokenNotYetValid, "", nil)
+		return ahead(wire.TokenNotYetValid, c.before-leeway-now)
 	case c.has.issued && now < c.issued-leeway:
-		return wire.Fail(wire.TokenIssuedInFuture, "", nil)
+		return ahead(wire.TokenIssuedInFuture, c.issued-leeway-now)
 	case c.expires-now > lifetime+leeway, c.has.issued && c.expires-c.issued > lifetime:
 		return wire.Fail(wire.TokenLifetimeTooLong, "", nil)
 	}

@@ -99,6 +99,8 @@ func TestVerifyClaims(t *testing.T) {
 		{"expired", oidctest.Claims{"exp": now - 31}, wire.TokenExpired},
 		{"exp zero", oidctest.Claims{"exp": 0}, wire.TokenExpired},
 		{"nbf in the future", oidctest.Claims{"nbf": now + 300}, wire.TokenNotYetValid},
+		{"nbf a little ahead of this clock", oidctest.Claims{"nbf": now + 90}, wire.ClockDisagrees},
+		{"iat a little ahead of this clock", oidctest.Claims{"iat": now + 90}, wire.ClockDisagrees},
 		{"nbf a string", oidctest.Claims{"nbf": "now"}, wire.ClaimInvalid},
 		{"iat in the future", oidctest.Claims{"iat": now + 300}, wire.TokenIssuedInFuture},
 		{"ten years", oidctest.Claims{"exp": now + 10*365*86400}, wire.TokenLifetimeTooLong},

@@ -98,6 +98,7 @@ const (
 	IntrospectionUnavailable Code = 5011
 	RegistryUnavailable      Code = 5012
 	IssuerKeyMissing         Code = 5013
+	ClockDisagrees           Code = 5014
 )
 
 // Reason is one row of the table: the machine name of a code, its class, and what it means in one line for an operator.
@@ -171,6 +172,7 @@ var reasons = []Reason{
 	{IntrospectionUnavailable, "introspection_unavailable", Transient, "the provider's introspection endpoint did not answer"},
 	{RegistryUnavailable, "registry_unavailable", Transient, "the device registry cannot be read"},
 	{IssuerKeyMissing, "issuer_key_missing", Transient, "the server trusts an issuer whose seed this callout does not hold"},
+	{ClockDisagrees, "clock_disagrees", Transient, "nbf or iat lies a few minutes ahead: the clock of tokencheck's host or the provider's is wrong"},
 }
 
 // byCode finds a row by its code. Written once, when the program starts.
