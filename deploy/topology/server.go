@@ -163,7 +163,7 @@ func (g Grant) text() string {
 	}
 	text := fmt.Sprintf("publish: %s, subscribe: { allow: %s }", publish, list(g.Subscribe))
 	if g.Replies {
-		text += ", allow_responses: true"
+		text += `, allow_responses: { max: 32, expires: "1m" }` // as many as a batch has requests
 	}
 	return "{ " + text + " }"
 }

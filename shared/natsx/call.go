@@ -34,6 +34,7 @@ type Caller struct {
 	conn    *Conn
 	options CallerOptions
 	inbox   *inbox
+	outbox  *outbox
 	retries retryBudget
 	// calls counts requests, again further attempts.
 	calls, again atomic.Uint64
@@ -61,7 +62,7 @@ func NewCaller(c *Conn, o CallerOptions) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	caller := &Caller{conn: c, options: o, inbox: in, retries: retryBudget{stock: retryStock}}
+	caller := &Caller{conn: c, options: o, inbox: in, outbox: newOutbox(c, in), retries: retryBudget{stock: retryStock}}
 	if o.Neighbour != "" {
 		c.meter.calls(caller)
 	}
@@ -100,6 +101,8 @@ type call struct {
 	data        []byte
 	deadline    time.Time
 
+	// begun says that the first attempt was made.
+	begun bool
 	// attempts were sent, of which outstanding may still be answered.
 	attempts, outstanding int
 	// last is the transient trouble met last.
@@ -201,12 +204,15 @@ func (k *call) send(now time.Time) *wire.Error {
 		}
 		return wire.Fail(wire.OutOfTime, "", nil)
 	}
-	header := nats.Header{
-		wire.HeaderBudget:    {strconv.FormatInt(left.Milliseconds(), 10)},
-		wire.HeaderRequestID: {k.id},
+	var err error
+	if !k.begun && k.span == nil {
+		k.begun = true
+		err = k.caller.outbox.send(k.subject, waiting{k.pending, k.id, k.data, now.Add(left)}, now)
+	} else {
+		m := single(k.subject, k.caller.inbox.prefix+k.pending.id, k.id, left, k.data)
+		k.span.Inject(m.Header)
+		err = k.caller.conn.PublishMsg(m)
 	}
-	k.span.Inject(header)
-	err := k.caller.conn.PublishMsg(&nats.Msg{Subject: k.subject, Reply: k.caller.inbox.prefix + k.pending.id, Header: header, Data: k.data})
 	switch {
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrMaxPayload), errors.Is(err, nats.ErrBadSubject):
 		return wire.Fail(wire.Internal, "send to "+k.subject, err)
@@ -238,7 +244,14 @@ func (k *call) judge(m *nats.Msg) (data []byte, fail *wire.Error, done bool) {
 		return m.Data, nil, true
 	}
 	k.outstanding--
-	if len(m.Data) == 0 && m.Header.Get("Status") == noResponders {
+	switch status := m.Header.Get(statusHeader); {
+	case len(m.Data) > 0:
+	case status == notBatched:
+		k.caller.outbox.alone.Store(time.Now().Add(aloneFor).UnixNano())
+		k.attempts--
+		k.sendAt, k.freeRetry = time.Now(), true
+		return nil, nil, false
+	case status == noResponders:
 		k.attempts--
 		if k.outstanding <= 0 {
 			k.nobody(time.Now(), nats.ErrNoResponders)
@@ -267,7 +280,11 @@ func (k *call) judge(m *nats.Msg) (data []byte, fail *wire.Error, done bool) {
 	return nil, nil, false
 }
 
-const noResponders = "503"
+// A reply of nats-server itself has this header, and this value when nobody subscribes.
+const (
+	statusHeader = "Status"
+	noResponders = "503"
+)
 
 // errorReply returns the error that m carries, nil when it is a success reply with headers.
 func errorReply(m *nats.Msg) *wire.Error {

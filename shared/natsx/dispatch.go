@@ -28,6 +28,7 @@ type endpoint struct {
 	trace        *trace.Tracer // nil for off
 	spanName     string
 	tally        tally
+	crew         crew
 	subscription atomic.Pointer[nats.Subscription]
 
 	// mu guards what follows, for the time of one decision.
@@ -50,6 +51,7 @@ func newEndpoint(c *Conn, config *Endpoint, log *zap.Logger) *endpoint {
 	if e.giveUp == nil {
 		e.giveUp = e.failGivenUp
 	}
+	e.crew.work, e.crew.hand = e.work, make(chan *Request)
 	e.admission = newAdmission(orDefault(config.MaxInFlight, DefaultMaxInFlight), orDefault(config.MaxWaiting, DefaultMaxWaiting))
 	return e
 }
@@ -69,32 +71,31 @@ func (e *endpoint) Handle(m micro.Request) {
 			e.subscription.Store(msg.Sub)
 		}
 	}
-	r := &Request{
-		ID:       m.Headers().Get(wire.HeaderRequestID),
-		Subject:  m.Subject(),
-		Data:     m.Data(),
-		Header:   m.Headers(),
-		Received: now,
-		reply:    m.Reply(),
-		endpoint: e,
-		started:  now,
+	list := e.unpack(m, now)
+	for _, r := range list {
+		if r.ID == "" || len(r.ID) > maxRequestID {
+			r.ID = nuid.Next()
+		}
+		r.budget = e.budget(r)
+		r.deadline = now.Add(r.budget)
+		r.context.deadline = r.deadline
 	}
-	if r.ID == "" || len(r.ID) > maxRequestID {
-		r.ID = nuid.Next()
-	}
-	r.budget = e.budget(r)
-	r.deadline = now.Add(r.budget)
-	r.context.deadline = r.deadline
-
+	var gone []givenUp
 	e.mu.Lock()
-	run, gone := e.admission.offer(r, now)
-	if !run && e.admission.count() > 0 {
-		e.arm(r.deadline.Add(-e.admission.limit.need(r.budget)), now)
+	start := list[:0]
+	for _, r := range list {
+		run, out := e.admission.offer(r, now)
+		if run {
+			start = append(start, r)
+		} else if e.admission.count() > 0 {
+			e.arm(r.deadline.Add(-e.admission.limit.need(r.budget)), now)
+		}
+		gone = append(gone, out...)
 	}
 	e.givingUp += len(gone)
 	e.mu.Unlock()
-	if run {
-		go e.work(r)
+	for _, r := range start {
+		e.crew.start(r)
 	}
 	e.letGo(gone)
 }
@@ -105,6 +106,9 @@ func (e *endpoint) work(r *Request) {
 		e.handle(r)
 		now := time.Now()
 		answered := r.answered.Load()
+		if !answered {
+			r.leave()
+		}
 		e.tally.took(now.Sub(r.started))
 
 		e.mu.Lock()
@@ -118,7 +122,7 @@ func (e *endpoint) work(r *Request) {
 			if i == 0 {
 				r = n
 			} else {
-				go e.work(n)
+				e.crew.start(n)
 			}
 		}
 		e.letGo(gone)
@@ -200,7 +204,7 @@ func (e *endpoint) checkIdle() {
 	}
 }
 
-// wait returns when nothing runs, waits or is given up. One caller at a time.
+// wait returns when nothing runs, waits or is given up; the endpoint must take in nothing after that. It is called once.
 func (e *endpoint) wait(ctx context.Context) error {
 	idle := make(chan struct{})
 	e.mu.Lock()
@@ -209,6 +213,7 @@ func (e *endpoint) wait(ctx context.Context) error {
 	e.mu.Unlock()
 	select {
 	case <-idle:
+		e.crew.dismiss()
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("drain: requests are still unanswered: %w", ctx.Err())

@@ -1,7 +1,6 @@
 package natsx
 
 import (
-	"encoding/json"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -23,7 +22,11 @@ type Request struct {
 
 	reply    string
 	endpoint *endpoint
-	context  deadlineContext
+	// replies, item and itemBudget are of a request that came in a batch; replies is nil for others.
+	replies    *replies
+	item       string
+	itemBudget time.Duration
+	context    deadlineContext
 	// budget and deadline are what the request came with; started is when its handler was.
 	budget   time.Duration
 	deadline time.Time
@@ -44,6 +47,9 @@ func (r *Request) Respond(data []byte) error {
 	if r.answered.Swap(true) {
 		return nil
 	}
+	if r.replies != nil {
+		return r.replies.add(&wire.BatchReply{ID: r.item, Body: data})
+	}
 	return r.endpoint.publish(&nats.Msg{Subject: r.reply, Data: data})
 }
 
@@ -54,9 +60,12 @@ func (r *Request) Fail(e *wire.Error) error {
 	}
 	r.endpoint.count(e)
 	r.span.Fail(e.Code.String())
-	body, err := json.Marshal(e)
+	body, err := wire.Encode(e)
 	if err != nil {
 		return err
+	}
+	if r.replies != nil {
+		return r.replies.add(&wire.BatchReply{ID: r.item, Code: e.Code, Body: body})
 	}
 	return r.endpoint.publish(&nats.Msg{
 		Subject: r.reply,
@@ -73,11 +82,22 @@ func (r *Request) Count(e *wire.Error) {
 	if !r.answered.Swap(true) {
 		r.endpoint.count(e)
 		r.span.Fail(e.Code.String())
+		r.leave()
+	}
+}
+
+// leave ends r without an answer, so that the answers to its batch do not wait for it.
+func (r *Request) leave() {
+	if r.replies != nil {
+		r.replies.leave()
 	}
 }
 
 // headerBudget is how long r may take by its own header, DefaultBudget when that is absent or not a duration.
 func headerBudget(r *Request) time.Duration {
+	if r.replies != nil {
+		return min(r.itemBudget, maxBudget)
+	}
 	text := r.Header.Get(wire.HeaderBudget)
 	if text == "" {
 		return DefaultBudget

@@ -33,7 +33,8 @@ func messageOf(r micro.Request) *nats.Msg {
 }
 
 // Statistics are an endpoint's own figures, shown by `nats micro stats` beside micro's: micro's processing time ends
-// where a request is handed over. Times are in milliseconds.
+// where a request is handed over, and it counts messages, of which one may hold several requests, and errors of requests.
+// Times are in milliseconds.
 type Statistics struct {
 	Load    Load `json:"load"`
 	Service any  `json:"service,omitempty"`

@@ -132,6 +132,7 @@ func (p Program[C]) serve(ctx context.Context, cfg C, warnings config.Problems, 
 	for _, w := range warnings {
 		log.Warn("configuration", zap.Stringer("problem", w))
 	}
+	tuneCollector()
 	err = p.Serve(ctx, cfg, log)
 	_ = log.Sync() // a terminal or pipe cannot be synced, and there is nobody left to tell
 	if err != nil {

@@ -1,0 +1,196 @@
+package natsx_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"harmony.internal/authcallout/shared/natstest"
+	"harmony.internal/authcallout/shared/natsx"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// callMany makes n calls at once and wants each to get its own answer, "good N", or an error where bad says so.
+func callMany(t *testing.T, calls *natsx.Caller, n int, bad func(i int) wire.Code) {
+	t.Helper()
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			reply, err := calls.Call(within(t, patience), "auth.v1.token.check", "id"+strconv.Itoa(i), []byte(strconv.Itoa(i)))
+			if code := bad(i); code != 0 {
+				wantCode(t, err, code)
+			} else if err != nil || string(reply) != "good "+strconv.Itoa(i) {
+				t.Errorf("%d: %q, %v", i, reply, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func everyTenth(i int) wire.Code {
+	if i%10 == 0 {
+		return wire.TokenExpired
+	}
+	return 0
+}
+
+func answer(r *natsx.Request) {
+	if i, _ := strconv.Atoi(string(r.Data)); r.ID != "id"+string(r.Data) {
+		_ = r.Fail(wire.Fail(wire.BadRequest, "id", nil))
+	} else if code := everyTenth(i); code != 0 {
+		_ = r.Fail(wire.Fail(code, "", nil))
+	} else {
+		_ = r.Respond(append([]byte("good "), r.Data...))
+	}
+}
+
+// TestBatch: many calls at once take fewer messages, and each gets its own answer, with the least permissions.
+func TestBatch(t *testing.T) {
+	top := natstest.Hardened(t, false)
+	s := top.Run(t)
+	tokencheck := connectWith(t, top.NATS("tokencheck", s), "tokencheck")
+	srv := serve(t, tokencheck, natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) { answer(r) }})
+	conn := connectWith(t, top.NATS("callout", s), "callout")
+	before := tokencheck.Stats().InMsgs
+	const n = 2000
+	callMany(t, caller(t, conn), n, everyTenth)
+	if got := tokencheck.Stats().InMsgs - before; got > n/2 {
+		t.Errorf("%d messages for %d requests", got, n)
+	}
+	if err := srv.Drain(within(t, patience)); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []*natsx.Conn{tokencheck, conn} {
+		if err := c.LastError(); err != nil {
+			t.Errorf("the server refused something: %v", err)
+		}
+	}
+}
+
+// TestBatchWaitsForNoOne: requests that never end share batches with others, which are answered all the same.
+func TestBatchWaitsForNoOne(t *testing.T) {
+	s := natstest.Run(t, "")
+	release := make(chan struct{})
+	var stuck atomic.Int32
+	serve(t, connect(t, s, "tokencheck"), natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) {
+		if len(r.Data) == 1 {
+			stuck.Add(1)
+			<-release
+		}
+		answer(r)
+	}})
+	calls := caller(t, connect(t, s, "callout"))
+	var slow sync.WaitGroup
+	for i := range 9 {
+		slow.Go(func() {
+			if _, err := calls.Call(within(t, patience), "auth.v1.token.check", "id"+strconv.Itoa(i+1), []byte(strconv.Itoa(i+1))); err != nil {
+				t.Errorf("slow %d: %v", i, err)
+			}
+		})
+	}
+	var all sync.WaitGroup
+	for i := 100; i < 600; i++ {
+		all.Go(func() {
+			_, err := calls.Call(within(t, patience), "auth.v1.token.check", "id"+strconv.Itoa(i), []byte(strconv.Itoa(i)))
+			if code := everyTenth(i); (code == 0) != (err == nil) {
+				t.Errorf("%d: %v", i, err)
+			}
+		})
+	}
+	all.Wait() // with nine that do not end
+	if stuck.Load() == 0 {
+		t.Error("nothing was slow")
+	}
+	close(release)
+	slow.Wait()
+}
+
+// TestBatchToOneThatKnowsNone: a replica of a release without batches refuses one as it would any bad request.
+func TestBatchToOneThatKnowsNone(t *testing.T) {
+	s := natstest.Run(t, "")
+	batches := replica(t, s, func(_ int32, m *nats.Msg) {
+		if strings.Contains(string(m.Data), "\n") {
+			refuse(m, wire.BadRequest)
+			return
+		}
+		respond(m, "good "+string(m.Data))
+	})
+	callMany(t, caller(t, connect(t, s, "callout")), 300, func(int) wire.Code { return 0 })
+	if n := batches.Load(); n < 300 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// TestBatchWithoutResponders: nobody serves at first; what was sent in a batch is sent again.
+func TestBatchWithoutResponders(t *testing.T) {
+	s := natstest.Run(t, "")
+	calls := caller(t, connect(t, s, "callout"))
+	conn := connect(t, s, "tokencheck")
+	var late sync.WaitGroup
+	late.Go(func() {
+		time.Sleep(100 * time.Millisecond)
+		serve(t, conn, natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) { answer(r) }})
+	})
+	callMany(t, calls, 200, everyTenth)
+	late.Wait()
+}
+
+// TestBatchIsLost: the first messages vanish with their replica; each request finds another by itself.
+func TestBatchIsLost(t *testing.T) {
+	s := natstest.Run(t, "")
+	replica(t, s, func(n int32, m *nats.Msg) {
+		if n > 3 {
+			respond(m, "good "+string(m.Data))
+		}
+	})
+	calls := caller(t, connect(t, s, "callout"))
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			if _, err := calls.Call(within(t, 2*time.Second), "auth.v1.token.check", "id", fmt.Append(nil, i)); err != nil {
+				t.Errorf("%d: %v", i, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestBatchRepliesCannotBeForged: who serves one batch cannot answer what is in another, or nowhere.
+func TestBatchRepliesCannotBeForged(t *testing.T) {
+	s := natstest.Run(t, "")
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	replica(t, s, func(_ int32, m *nats.Msg) {
+		items, err := wire.ReadBatchRequests(m.Data)
+		if err != nil {
+			respond(m, "good "+string(m.Data))
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		var out []byte
+		for id := range seen { // of earlier batches
+			if len(seen) < wire.MaxBatchItems {
+				out = wire.AppendBatchReply(out, &wire.BatchReply{ID: id, Body: []byte("forged")})
+			}
+		}
+		reply := nats.NewMsg(m.Reply)
+		reply.Header.Set(wire.HeaderBatch, "1")
+		if reply.Data = out; len(out) > 0 {
+			_ = m.RespondMsg(reply)
+		}
+		for _, item := range items {
+			seen[item.ID] = true
+			reply.Data = wire.AppendBatchReply(nil, &wire.BatchReply{ID: item.ID, Body: append([]byte("good "), item.Body...)})
+			_ = m.RespondMsg(reply)
+		}
+	})
+	callMany(t, caller(t, connect(t, s, "callout")), 200, func(int) wire.Code { return 0 })
+}
