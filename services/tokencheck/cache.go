@@ -31,13 +31,27 @@ func (j *judgement) conclude(now time.Time) (*verdict, *wire.Error) {
 	v := &verdict{
 		until: min(now.Add(verdictTTL).UnixNano(), time.Unix(j.claims.expires, 0).UnixNano()),
 		// No more of the claims than that: they are as large as the token.
-		about: judgement{issuer: j.issuer, header: j.header, claims: &claims{subject: j.claims.subject}, set: j.set, binding: j.binding},
+		about: judgement{issuer: j.issuer, header: j.header, claims: &claims{subject: j.claims.subject}, set: j.set, roles: j.roles, binding: j.binding},
 	}
 	var err error
 	if v.reply, err = wire.Encode(j.verified()); err != nil {
 		return nil, wire.Fail(wire.Internal, "encode", err)
 	}
 	return v, nil
+}
+
+// withRoles returns the verdict with fewer roles.
+func (v *verdict) withRoles(roles []string) (*verdict, *wire.Error) {
+	verified, err := wire.Decode[wire.Verified](v.reply, len(v.reply))
+	if err != nil {
+		return nil, wire.Fail(wire.Internal, "decode", err)
+	}
+	narrower := *v
+	verified.Roles = roles
+	if narrower.reply, err = wire.Encode(verified); err != nil {
+		return nil, wire.Fail(wire.Internal, "encode", err)
+	}
+	return &narrower, nil
 }
 
 // recall fills j with what the checks of one login look at.

@@ -29,17 +29,17 @@ type claims struct {
 const (
 	maxSubjectBytes = 256
 	maxAudiences    = 64
-	// maxTime is the largest time accepted, in the year 2286: a time in milliseconds lies beyond it.
+	// maxTime is the largest time accepted in a JWT, in the year 2286: a time in milliseconds lies beyond it.
 	maxTime = 9_999_999_999
 )
 
 var (
 	claimLimits = strictjson.Limits{MaxBytes: wire.MaxClaimsBytes, MaxDepth: 12, MaxMembers: 2048}
-	claimNames  = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "nonce", "at_hash", "events", "cnf", "client_id", "scope"}
+	claimNames  = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "nonce", "at_hash", "events", "cnf", "client_id", "scope", "typ", "token_use", "token_type", "active"}
 )
 
-// parseClaims reads a payload strictly.
-func parseClaims(data []byte) (*claims, *wire.Error) {
+// parseClaims reads a payload strictly. Times lie before latest.
+func parseClaims(data []byte, latest int64) (*claims, *wire.Error) {
 	members, err := strictjson.Members(data, claimLimits, claimNames...)
 	if err != nil {
 		return nil, wire.Fail(wire.TokenMalformed, "payload", err)
@@ -62,7 +62,7 @@ func parseClaims(data []byte) (*claims, *wire.Error) {
 		if !ok {
 			continue
 		}
-		if *date.into, *date.has = numericDate(raw); !*date.has {
+		if *date.into, *date.has = numericDate(raw, latest); !*date.has {
 			return nil, wire.Fail(wire.ClaimInvalid, date.name+" is not a time in seconds", nil)
 		}
 	}
@@ -86,12 +86,12 @@ func isString(raw json.RawMessage, s *string) bool {
 }
 
 // numericDate reads a NumericDate (RFC 7519 section 2): seconds, perhaps with a fraction, which is cut off.
-func numericDate(raw json.RawMessage) (int64, bool) {
+func numericDate(raw json.RawMessage, latest int64) (int64, bool) {
 	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
-		return n, n >= 0 && n <= maxTime
+		return n, n >= 0 && n <= latest
 	}
 	f, err := strconv.ParseFloat(string(raw), 64)
-	if err != nil || math.IsNaN(f) || f < 0 || f > maxTime {
+	if err != nil || math.IsNaN(f) || f < 0 || f > float64(latest) {
 		return 0, false
 	}
 	return int64(f), true
@@ -160,20 +160,31 @@ func ahead(code wire.Code, by int64) *wire.Error {
 	return wire.Fail(code, "", nil)
 }
 
-// checkTimes judges exp, nbf and iat (RFC 7519 sections 4.1.4 to 4.1.6) with the issuer's leeway.
+// checkTimes judges exp, nbf and iat with the issuer's leeway, and how long the token lives.
 func (c *claims) checkTimes(cfg *IssuerConfig, now int64) *wire.Error {
-	leeway, lifetime := int64(*cfg.Leeway/time.Second), int64(cfg.MaxLifetime/time.Second)
-	switch {
-	case !c.has.expires:
+	if !c.has.expires {
 		return wire.Fail(wire.ClaimInvalid, "exp is missing", nil)
+	}
+	if fail := c.checkValidity(cfg, now); fail != nil {
+		return fail
+	}
+	leeway, lifetime := int64(*cfg.Leeway/time.Second), int64(cfg.MaxLifetime/time.Second)
+	if c.expires-now > lifetime+leeway || c.has.issued && c.expires-c.issued > lifetime {
+		return wire.Fail(wire.TokenLifetimeTooLong, "", nil)
+	}
+	return nil
+}
+
+// checkValidity judges exp, nbf and iat (RFC 7519 sections 4.1.4 to 4.1.6) with the issuer's leeway.
+func (c *claims) checkValidity(cfg *IssuerConfig, now int64) *wire.Error {
+	leeway := int64(*cfg.Leeway / time.Second)
+	switch {
 	case now >= c.expires+leeway:
 		return wire.Fail(wire.TokenExpired, "", nil)
 	case c.has.before && now < c.before-leeway:
 		return ahead(wire.TokenNotYetValid, c.before-leeway-now)
 	case c.has.issued && now < c.issued-leeway:
 		return ahead(wire.TokenIssuedInFuture, c.issued-leeway-now)
-	case c.expires-now > lifetime+leeway, c.has.issued && c.expires-c.issued > lifetime:
-		return wire.Fail(wire.TokenLifetimeTooLong, "", nil)
 	}
 	return nil
 }

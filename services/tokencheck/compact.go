@@ -25,12 +25,15 @@ func parseCompact(token string) (*compact, *wire.Error) {
 	if len(token) > wire.MaxTokenBytes {
 		return nil, wire.Fail(wire.TokenTooLarge, "", nil)
 	}
-	switch dots := strings.Count(token, "."); {
-	case dots == 4 && strings.HasPrefix(token, "eyJ"):
+	switch shapeOf(token) {
+	case shapeNone:
+		return nil, wire.Fail(wire.TokenMalformed, "characters that no token has", nil)
+	case shapeJWE:
 		return nil, wire.Fail(wire.TokenEncrypted, "", nil)
-	case dots == 0 && !strings.ContainsAny(token, " {\t\r\n"):
-		return nil, wire.Fail(wire.TokenOpaque, "", nil)
-	case dots != 2:
+	case shapeOpaque:
+		return nil, wire.Fail(wire.TokenOpaque, "no issuer is configured with introspect: opaque or always", nil)
+	}
+	if strings.Count(token, ".") != 2 {
 		return nil, wire.Fail(wire.TokenMalformed, "not three parts", nil)
 	}
 	c := &compact{text: token}

@@ -64,6 +64,13 @@ type IssuerConfig struct {
 	// RequiredClaims are claims that a token must carry: each a value, or a list of which one must be there. A claim that
 	// is a list satisfies it with any of its elements.
 	RequiredClaims map[string]any `yaml:"required_claims"`
+	// Introspect says which tokens the provider is asked about (RFC 7662): never; opaque, those that are no JWT, as Zitadel's
+	// personal access tokens and the tokens of its users of type Bearer; jwt, those of this issuer that passed every other check,
+	// so that a user that was deactivated is out at once, and a role that it lost with it; always, both. An opaque token does not say whose it is: one issuer at
+	// most takes them. Default never.
+	Introspect string `yaml:"introspect"`
+	// Introspection is how it is asked. Required unless introspect is never.
+	Introspection *IntrospectionConfig `yaml:"introspection"`
 	// RolesClaim names the claim with the roles: a list of names, or an object keyed by name as Zitadel sends it. A name
 	// with dots that is no claim itself leads into objects (realm_access.roles). Default: with the profile zitadel and a single
 	// audience urn:zitadel:iam:org:project:AUDIENCE:roles, else no roles.
@@ -130,6 +137,12 @@ func (c *IssuerConfig) setDefaults() {
 	if c.Profile == "" {
 		c.Profile = profileGeneric
 	}
+	if c.Introspect == "" {
+		c.Introspect = introspectNever
+	}
+	if c.Introspection != nil {
+		c.Introspection.setDefaults()
+	}
 	if c.Kind == "" {
 		c.Kind = kindAccess
 	}
@@ -179,9 +192,15 @@ func (c *Config) Check(r *config.Report) {
 	if len(c.Issuers) == 0 {
 		r.Errorf("issuers", "at least one is required")
 	}
-	seen := map[string]bool{}
+	seen, opaque := map[string]bool{}, ""
 	for i := range c.Issuers {
 		key := fmt.Sprintf("issuers[%d]", i)
+		if c.Issuers[i].takesOpaque() {
+			if opaque != "" {
+				r.Errorf(key+".introspect", "%s takes opaque tokens already, and such a token does not say whose it is; say jwt or never here", opaque)
+			}
+			opaque = key
+		}
 		if c.Issuers[i].check(key, r); seen[c.Issuers[i].Issuer] {
 			r.Errorf(key+".issuer", "stands twice")
 		}
@@ -216,6 +235,7 @@ func (c *IssuerConfig) check(key string, r *config.Report) {
 		r.Errorf(key+".typ", "%q: must be accept, require or ignore", c.Type)
 	}
 	c.checkBounds(key, r)
+	c.checkIntrospection(key, r)
 	for name, want := range c.RequiredClaims {
 		if _, err := requirement(want); err != nil {
 			r.Errorf(key+".required_claims."+name, "%v", err)
@@ -249,6 +269,20 @@ func (c *IssuerConfig) checkBounds(key string, r *config.Report) {
 	}
 }
 
+func (c *IssuerConfig) checkIntrospection(key string, r *config.Report) {
+	switch {
+	case !slices.Contains([]string{introspectNever, introspectOpaque, introspectJWT, introspectAlways}, c.Introspect):
+		r.Errorf(key+".introspect", "%q: must be never, opaque, jwt or always", c.Introspect)
+	case c.Introspect == introspectNever && c.Introspection != nil:
+		r.Errorf(key+".introspection", "is not used: introspect must say for which tokens: opaque, jwt or always")
+	case c.Introspect != introspectNever && c.Introspection == nil:
+		r.Errorf(key+".introspection", "is required: the client as which the provider is asked")
+	case c.Introspection != nil:
+		c.checkURL(key+".introspection.endpoint", c.Introspection.Endpoint, false, r)
+		c.Introspection.check(key+".introspection", c.Issuer, r)
+	}
+}
+
 func (c *IssuerConfig) checkURL(key, text string, required bool, r *config.Report) {
 	if text == "" {
 		if required {
@@ -265,6 +299,12 @@ func (c *IssuerConfig) checkURL(key, text string, required bool, r *config.Repor
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		r.Warnf(key, "plain http: whoever is on the way to the provider can admit anybody")
 	}
+}
+
+// mayAsk reports whether a URL that discovery names may be asked.
+func (c *IssuerConfig) mayAsk(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && u.User == nil && c.allowed(u)
 }
 
 // allowed reports whether keys may be fetched from u.

@@ -25,10 +25,10 @@ type Explanation struct {
 	Checks []CheckExplanation `json:"checks"`
 	// Issuer is the configured issuer whose token it is; empty when there is none.
 	Issuer string `json:"issuer,omitempty"`
-	// KeyID and Algorithm are what the header says, whether or not they verify it.
+	// KeyID and Algorithm are what a JWT's header says, whether or not they verify it.
 	KeyID     string `json:"kid,omitempty"`
 	Algorithm string `json:"alg,omitempty"`
-	// KeySet and KnownKeys are the issuer's keys in force.
+	// KeySet and KnownKeys are the issuer's keys in force; both absent for an opaque token.
 	KeySet    string   `json:"key_set,omitempty"`
 	KnownKeys []string `json:"known_kids,omitempty"`
 	// Verified is the answer that the callout gets, and hands to policy as token; Error is in its place.
@@ -72,14 +72,14 @@ func (s *Service) explanation(ctx context.Context, data []byte) (reply []byte, f
 func (v *verifier) explain(ctx context.Context, token, certificateSHA256 string) *Explanation {
 	j := &judgement{token: token, certificate: certificateSHA256}
 	out := &Explanation{}
-	out.Error = v.walk(ctx, j, checks, func(check string, fail *wire.Error) {
+	out.Error = v.walk(ctx, j, v.checksOf(token), func(check string, fail *wire.Error) {
 		e := CheckExplanation{Check: check, Result: passed}
 		if fail != nil {
 			e.Result, e.Problem = failed, fail.Error()
 		}
 		out.Checks = append(out.Checks, e)
 	})
-	for _, c := range checks[len(out.Checks):] {
+	for _, c := range v.checksOf(token)[len(out.Checks):] {
 		out.Checks = append(out.Checks, CheckExplanation{Check: c.name, Result: notReached})
 	}
 	if j.header != nil {
@@ -87,7 +87,7 @@ func (v *verifier) explain(ctx context.Context, token, certificateSHA256 string)
 	}
 	if j.issuer != nil {
 		out.Issuer = j.issuer.Issuer
-		if set := j.issuer.keys.current.Load(); set != nil {
+		if set := j.issuer.keys.current.Load(); set != nil && j.header != nil {
 			out.KeySet, out.KnownKeys = set.hash, set.ids()
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -37,6 +36,17 @@ type fetcher struct {
 }
 
 func newFetcher(cfg *IssuerConfig, now func() time.Time) (*fetcher, error) {
+	transport, err := newTransport(cfg)
+	if err != nil {
+		return nil, err
+	}
+	f := &fetcher{cfg: cfg, now: now}
+	f.client = &http.Client{Transport: transport, Timeout: fetchTimeout, CheckRedirect: f.redirect}
+	return f, nil
+}
+
+// newTransport returns a transport of its own for one purpose at one issuer, so that none waits for another's connections.
+func newTransport(cfg *IssuerConfig) (*http.Transport, error) {
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
@@ -55,9 +65,7 @@ func newFetcher(cfg *IssuerConfig, now func() time.Time) (*fetcher, error) {
 		}
 		transport.TLSClientConfig.RootCAs = pool
 	}
-	f := &fetcher{cfg: cfg, now: now}
-	f.client = &http.Client{Transport: transport, Timeout: fetchTimeout, CheckRedirect: f.redirect}
-	return f, nil
+	return transport, nil
 }
 
 // certPool reads a CA file. There is no way from an unreadable file to no verification.
@@ -130,45 +138,49 @@ func (f *fetcher) keysURI(ctx context.Context) (string, error) {
 	if d := f.discovered.Load(); d != nil && now.Sub(d.at).Abs() < rediscover {
 		return d.uri, nil
 	}
-	uri, err := f.discover(ctx)
+	doc, err := f.discover(ctx)
 	if err != nil {
 		return "", err
 	}
-	f.discovered.Store(&discovered{uri, now})
-	return uri, nil
+	f.discovered.Store(&discovered{doc.JWKSURI, now})
+	return doc.JWKSURI, nil
 }
 
 var discoveryLimits = strictjson.Limits{MaxBytes: maxKeySetBytes, MaxDepth: 16, MaxMembers: 1 << 14}
 
-// discover returns jwks_uri of the discovery document, whose issuer must be the configured one to the letter (OpenID
-// Connect Discovery section 4.3).
-func (f *fetcher) discover(ctx context.Context) (string, error) {
+// discovery is a provider's discovery document as far as it is used. JWKSURI is a URL that may be asked;
+// whoever uses another looks at it first.
+type discovery struct {
+	Issuer                string `json:"issuer"`
+	JWKSURI               string `json:"jwks_uri"`
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
+}
+
+// discover returns the discovery document, whose issuer must be the configured one to the letter (OpenID Connect Discovery
+// section 4.3).
+func (f *fetcher) discover(ctx context.Context) (*discovery, error) {
 	body, _, err := f.get(ctx, strings.TrimSuffix(f.cfg.Issuer, "/")+"/.well-known/openid-configuration")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	return f.parseDiscovery(body)
 }
 
-func (f *fetcher) parseDiscovery(body []byte) (string, error) {
-	if err := strictjson.CheckObject(body, discoveryLimits, "issuer", "jwks_uri"); err != nil {
-		return "", err
+func (f *fetcher) parseDiscovery(body []byte) (*discovery, error) {
+	if err := strictjson.CheckObject(body, discoveryLimits, "issuer", "jwks_uri", "introspection_endpoint"); err != nil {
+		return nil, err
 	}
-	var doc struct {
-		Issuer  string `json:"issuer"`
-		JWKSURI string `json:"jwks_uri"`
-	}
-	if err := json.Unmarshal(body, &doc); err != nil {
-		return "", errors.New("issuer or jwks_uri is not a string")
+	doc := &discovery{}
+	if err := json.Unmarshal(body, doc); err != nil {
+		return nil, errors.New("issuer, jwks_uri or introspection_endpoint is not a string")
 	}
 	if doc.Issuer != f.cfg.Issuer {
-		return "", fmt.Errorf("names the issuer %q, configured is %q; they must be the same to the letter", bounded(doc.Issuer), f.cfg.Issuer)
+		return nil, fmt.Errorf("names the issuer %q, configured is %q; they must be the same to the letter", bounded(doc.Issuer), f.cfg.Issuer)
 	}
-	u, err := url.Parse(doc.JWKSURI)
-	if err != nil || u.Host == "" || u.User != nil || !f.cfg.allowed(u) {
-		return "", fmt.Errorf("names the jwks_uri %q, which is no https URL", bounded(doc.JWKSURI))
+	if !f.cfg.mayAsk(doc.JWKSURI) {
+		return nil, fmt.Errorf("names the jwks_uri %q, which is no https URL", bounded(doc.JWKSURI))
 	}
-	return doc.JWKSURI, nil
+	return doc, nil
 }
 
 // get reads a JSON document of at most maxKeySetBytes, after decompression.

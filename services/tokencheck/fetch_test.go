@@ -442,9 +442,12 @@ func FuzzParseDiscovery(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		uri, err := fetch.parseDiscovery(data)
-		if err == nil && !strings.HasPrefix(strings.ToLower(uri), "https:") && !strings.HasPrefix(strings.ToLower(uri), "http:") {
-			t.Fatalf("accepted %q", uri)
+		doc, err := fetch.parseDiscovery(data)
+		if err != nil {
+			return
+		}
+		if uri := strings.ToLower(doc.JWKSURI); doc.Issuer != url || !strings.HasPrefix(uri, "https:") && !strings.HasPrefix(uri, "http:") {
+			t.Fatalf("accepted %+v", doc)
 		}
 	})
 }

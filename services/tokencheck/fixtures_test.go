@@ -2,11 +2,14 @@ package tokencheck
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 
+	"harmony.internal/authcallout/shared/config"
 	"harmony.internal/authcallout/shared/oidctest"
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -32,7 +35,7 @@ func newTestVerifier(t testing.TB, now func() time.Time, cfgs ...IssuerConfig) *
 		if err != nil {
 			t.Fatal(err)
 		}
-		v.issuers[iss.Issuer] = iss
+		v.add(iss)
 	}
 	return v
 }
@@ -50,12 +53,29 @@ func (v *verifier) verify(ctx context.Context, token, certificateSHA256 string) 
 	return verified, nil
 }
 
+// secretFile writes a file with a secret in it.
+func secretFile(t testing.TB, name, content string) config.Path {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return config.Path(file)
+}
+
 // code returns the code of a failure, 0 for none.
 func code(fail *wire.Error) wire.Code {
 	if fail == nil {
 		return 0
 	}
 	return fail.Code
+}
+
+// longBudget is that of a login that waits for a slow machine.
+func longBudget(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // withBudget is the context of a login.

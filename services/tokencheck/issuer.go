@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"harmony.internal/authcallout/shared/wire"
 )
 
 // issuerRules is what one issuer's configuration says about its tokens, ready for use.
@@ -30,6 +28,8 @@ type issuer struct {
 	*issuerRules
 	keys     *keyring
 	verdicts *verdicts
+	// introspector is nil where nothing is introspected.
+	introspector *introspector
 }
 
 // remembered returns the verdict on a token of this SHA-256 that the keys in force still stand for, nil for none.
@@ -61,15 +61,12 @@ func newIssuer(cfg *IssuerConfig, now func() time.Time, log *zap.Logger) (*issue
 		verdicts:    newVerdicts(cfg.CacheEntries, cfg.CacheBytes),
 	}
 	i.keys.changed = append(i.keys.changed, i.verdicts.forget) // their generation is over; this gives the memory back
-	return i, nil
-}
-
-// checkSize holds a token's length against the issuer's own bound.
-func (i *issuer) checkSize(token string) *wire.Error {
-	if len(token) > i.MaxTokenBytes {
-		return wire.Fail(wire.TokenTooLarge, "", nil)
+	if cfg.Introspect != introspectNever {
+		if i.introspector, err = newIntrospector(cfg, fetch, now, log); err != nil {
+			return nil, err
+		}
 	}
-	return nil
+	return i, nil
 }
 
 // keyringStats counts since the start.
@@ -117,6 +114,8 @@ type IssuerStats struct {
 	Suppressed int64 `json:"suppressed"`
 	// Cache is what the memory of verified tokens did and holds.
 	Cache CacheStats `json:"cache"`
+	// Introspection is absent where nothing is introspected.
+	Introspection *IntrospectionStats `json:"introspection,omitempty"`
 }
 
 // CacheStats are of one issuer's verified tokens. Hits were answered without a signature check, Joined waited for that of
@@ -127,6 +126,16 @@ type CacheStats struct {
 	Misses  int64 `json:"misses"`
 	Entries int   `json:"entries"`
 	Bytes   int   `json:"bytes"`
+}
+
+// IntrospectionStats count questions about tokens since the start: answered by the provider, not answered, not asked
+// because too many were open, and answered from memory.
+type IntrospectionStats struct {
+	Active     int64 `json:"active"`
+	Inactive   int64 `json:"inactive"`
+	Failed     int64 `json:"failed"`
+	Busy       int64 `json:"busy"`
+	Remembered int64 `json:"remembered"`
 }
 
 func (i *issuer) stats() IssuerStats {
@@ -140,5 +149,11 @@ func (i *issuer) stats() IssuerStats {
 		s.AgeSeconds, s.Restored = int64(k.age()/time.Second), set.number == 0
 	}
 	s.Cache = i.verdicts.figures()
+	if i.introspector != nil {
+		n := &i.introspector.stats
+		s.Introspection = &IntrospectionStats{
+			Active: n.active.Load(), Inactive: n.inactive.Load(), Failed: n.failed.Load(), Busy: n.busy.Load(), Remembered: n.remembered.Load(),
+		}
+	}
 	return s
 }

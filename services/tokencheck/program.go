@@ -2,6 +2,7 @@ package tokencheck
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -39,21 +40,39 @@ func Program() run.Program[*Config] {
 	}
 }
 
-// probe fetches every issuer's keys once, all at the same time, and reports what is wrong with each.
+// probe fetches every issuer's keys once, all at the same time, asks those that are asked about tokens about one that is none,
+// and reports what is wrong with each.
 func probe(ctx context.Context, cfg *Config) error {
 	errs := make([]error, len(cfg.Issuers))
 	var probing sync.WaitGroup
 	for i := range cfg.Issuers {
 		probing.Go(func() {
-			fetch, err := newFetcher(&cfg.Issuers[i], time.Now)
-			if err == nil {
-				_, _, err = fetch.keys(ctx)
-			}
-			if err != nil {
+			if err := probeIssuer(ctx, &cfg.Issuers[i]); err != nil {
 				errs[i] = fmt.Errorf("issuers[%d] %s: %w", i, cfg.Issuers[i].Issuer, err)
 			}
 		})
 	}
 	probing.Wait()
 	return errors.Join(errs...)
+}
+
+func probeIssuer(ctx context.Context, cfg *IssuerConfig) error {
+	fetch, err := newFetcher(cfg, time.Now)
+	if err != nil {
+		return err
+	}
+	if _, _, err := fetch.keys(ctx); err != nil {
+		return err
+	}
+	if cfg.Introspect == introspectNever {
+		return nil
+	}
+	ask, err := newIntrospector(cfg, fetch, time.Now, zap.NewNop())
+	if err != nil {
+		return err
+	}
+	if _, fail := ask.ask(ctx, "probe-"+rand.Text()); fail != nil {
+		return fmt.Errorf("introspection: %w", fail)
+	}
+	return nil
 }

@@ -61,7 +61,7 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 		if err != nil {
 			return nil, fmt.Errorf("issuers[%d]: %w", i, err)
 		}
-		v.issuers[iss.Issuer] = iss
+		v.add(iss)
 	}
 	s := &Service{
 		cfg: cfg, deps: deps, subjects: subjects, verifier: v, tally: tally{counts: map[outcome]int64{}}, changed: make(chan struct{}, 1),

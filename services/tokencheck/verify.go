@@ -3,7 +3,6 @@ package tokencheck
 import (
 	"context"
 	"crypto/sha256"
-	"slices"
 	"time"
 
 	"harmony.internal/authcallout/shared/wire"
@@ -12,7 +11,16 @@ import (
 // verifier judges tokens of the configured issuers. Safe for concurrent use.
 type verifier struct {
 	issuers map[string]*issuer // by exact iss
+	opaque  *issuer            // of them the one that opaque tokens are taken to; nil for none
 	now     func() time.Time
+}
+
+// add makes an issuer known; the configuration's check saw that at most one takes opaque tokens.
+func (v *verifier) add(iss *issuer) {
+	v.issuers[iss.Issuer] = iss
+	if iss.takesOpaque() {
+		v.opaque = iss
+	}
 }
 
 // judgement is one token on its way through the checks, which fill it from top to bottom. Nothing of it is to be believed
@@ -21,92 +29,31 @@ type judgement struct {
 	token       string
 	certificate string // as CertificateSHA256 in wire.CheckRequest
 
-	compact *compact
+	compact *compact // of a JWT alone, as header, key and set
 	header  *header
+	payload []byte // of a JWT, or what introspection says of an opaque token
 	claims  *claims
 	issuer  *issuer
 	key     *key
 	set     *keySet
 	roles   []string
+	// narrowed says that the user lost some of the roles that the token was issued with.
+	narrowed bool
 	// metadata are decoded, with the profile zitadel alone.
 	metadata map[string]string
 	binding  binding
-}
-
-// check is one thing that a token must pass. ctx bounds what it may wait for.
-type check struct {
-	name string
-	do   func(ctx context.Context, v *verifier, j *judgement) *wire.Error
-}
-
-// checks are what a token must pass, in this order: first what depends on the token and the keys alone, then what depends
-// on the connection and the moment.
-var checks = slices.Concat(examination, proof, forThisLogin)
-
-// examination ends with the key in hand. It may wait for that.
-var examination = []check{
-	{"form", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
-		j.compact, fail = parseCompact(j.token)
-		return fail
-	}},
-	{"header", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
-		j.header, fail = parseHeader(j.compact.header)
-		return fail
-	}},
-	{"payload", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
-		j.claims, fail = parseClaims(j.compact.payload)
-		return fail
-	}},
-	{"iss", findIssuer},
-	{"size", func(_ context.Context, _ *verifier, j *judgement) *wire.Error { return j.issuer.checkSize(j.token) }},
-	{"alg", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
-		return j.header.checkAlgorithm(j.issuer.IssuerConfig)
-	}},
-	{"typ", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
-		return j.header.checkType(j.issuer.Type)
-	}},
-	{"kid", func(_ context.Context, _ *verifier, j *judgement) *wire.Error { return j.header.checkKeyID() }},
-	{"times", checkTimes},
-	{"aud", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
-		return j.claims.checkAudience(j.issuer.IssuerConfig)
-	}},
-	{"sub", func(_ context.Context, _ *verifier, j *judgement) *wire.Error { return j.claims.checkSubject() }},
-	{"kind", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
-		return j.claims.checkKind(j.issuer.IssuerConfig, j.header.typ)
-	}},
-	{"required_claims", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
-		return j.claims.checkRequired(j.issuer.required)
-	}},
-	{"key", findKey},
-}
-
-// proof waits for nothing: it is what several logins with one token make once together.
-var proof = []check{
-	{"signature", func(_ context.Context, _ *verifier, j *judgement) *wire.Error {
-		return checkSignature(j.compact, j.header.Algorithm, j.key)
-	}},
-	{"cnf", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
-		j.binding, fail = j.claims.binding()
-		return fail
-	}},
-	{"roles", func(_ context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
-		if j.issuer.Profile == profileZitadel {
-			j.metadata = j.claims.metadata()
-		}
-		j.roles, fail = j.claims.roles(j.issuer.RolesClaim)
-		return fail
-	}},
-}
-
-// forThisLogin is made each time, also for a token that was verified a moment ago.
-var forThisLogin = []check{
-	{"certificate", func(_ context.Context, _ *verifier, j *judgement) *wire.Error { return j.binding.check(j.certificate) }},
 }
 
 // judge judges one token. certificateSHA256 is as in wire.CheckRequest. ctx bounds what the checks may wait for. The result
 // is shared: nobody may change it.
 func (v *verifier) judge(ctx context.Context, token, certificateSHA256 string) (*verdict, *wire.Error) {
 	j := &judgement{token: token, certificate: certificateSHA256}
+	if v.isOpaque(token) { // what is said of it is remembered by the issuer's introspector
+		if fail := v.walk(ctx, j, opaqueChecks, nil); fail != nil {
+			return nil, fail
+		}
+		return j.conclude(v.now())
+	}
 	known, fail := v.establish(ctx, j)
 	if fail != nil {
 		return nil, fail
@@ -114,7 +61,27 @@ func (v *verifier) judge(ctx context.Context, token, certificateSHA256 string) (
 	if fail := v.walk(ctx, j, forThisLogin, nil); fail != nil {
 		return nil, fail
 	}
+	if j.narrowed {
+		return known.withRoles(j.roles)
+	}
 	return known, nil
+}
+
+// isOpaque reports whether a token is taken to introspection: where an issuer takes opaque ones, what is no JWT is.
+func (v *verifier) isOpaque(token string) bool {
+	if v.opaque == nil {
+		return false
+	}
+	s := shapeOf(token)
+	return s == shapeOpaque || s == shapeJWE
+}
+
+// checksOf returns all checks of a token, in their order.
+func (v *verifier) checksOf(token string) []check {
+	if v.isOpaque(token) {
+		return opaqueChecks
+	}
+	return checks
 }
 
 // establish fills j with what is remembered of its token or, where nothing is, by the checks of the token itself.
@@ -181,29 +148,12 @@ func (j *judgement) name(fail *wire.Error, check string) *wire.Error {
 // verified is what a token that passed every check says.
 func (j *judgement) verified() *wire.Verified {
 	c := j.claims
-	return &wire.Verified{
+	v := &wire.Verified{
 		Issuer: j.issuer.Issuer, Subject: c.subject, ExpiresAt: c.expires, IssuedAt: c.issued,
-		KeyID: j.header.kid, Algorithm: j.header.Algorithm, TokenID: bounded(c.id),
-		Roles: j.roles, Metadata: j.metadata, Claims: j.compact.payload, KeySet: j.set.hash,
+		TokenID: bounded(c.id), Roles: j.roles, Metadata: j.metadata, Claims: j.payload,
 	}
-}
-
-// findIssuer chooses configuration, keys and limits, so it comes before all that depends on them; iss is compared to the
-// letter (RFC 7519 section 4.1.1, RFC 8725 section 3.8).
-func findIssuer(_ context.Context, v *verifier, j *judgement) *wire.Error {
-	iss, ok := v.issuers[j.claims.issuer]
-	if !ok {
-		return wire.Fail(wire.IssuerUnknown, bounded(j.claims.issuer), nil)
+	if j.header != nil {
+		v.KeyID, v.Algorithm, v.KeySet = j.header.kid, j.header.Algorithm, j.set.hash
 	}
-	j.issuer = iss
-	return nil
-}
-
-func checkTimes(_ context.Context, v *verifier, j *judgement) *wire.Error {
-	return j.claims.checkTimes(j.issuer.IssuerConfig, v.now().Unix())
-}
-
-func findKey(ctx context.Context, _ *verifier, j *judgement) (fail *wire.Error) {
-	j.key, j.set, fail = j.issuer.keys.find(ctx, j.header.kid)
-	return fail
+	return v
 }

@@ -1,5 +1,5 @@
-// Package oidctest is an OpenID provider for tests: discovery and keys over HTTP on loopback, tokens in the claim shapes
-// of a real Zitadel, and every way of misbehaving that a provider has. For tests only; it refuses to be of use for
+// Package oidctest is an OpenID provider for tests: discovery, keys and introspection over HTTP on loopback, tokens in the
+// claim shapes of a real Zitadel, and every way of misbehaving that a provider has. For tests only; it refuses to be of use for
 // anything else, because it gives a token to whoever asks.
 package oidctest
 
@@ -27,20 +27,22 @@ type Issuer struct {
 	server *httptest.Server
 	faults faults
 
-	mu        sync.Mutex // guards keys and published
+	mu        sync.Mutex // guards keys, published and clients
 	keys      []*Key
 	published []*Key
+	clients   clients
 
-	discoveries, keyFetches atomic.Int64
+	discoveries, keyFetches, introspections atomic.Int64
 }
 
 // New starts a provider with one key for each of algs, RS256 when there is none, all published. It stops with the test.
 func New(t testing.TB, algs ...string) *Issuer {
 	t.Helper()
-	i := &Issuer{}
+	i := &Issuer{clients: newClients()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.discovery)
 	mux.HandleFunc("GET /oauth/v2/keys", i.jwks)
+	mux.HandleFunc("POST /oauth/v2/introspect", i.introspect)
 	i.server = httptest.NewServer(mux)
 	t.Cleanup(func() {
 		i.faults.release()

@@ -38,8 +38,9 @@ const (
 	MaxAuthRequestBytes = 64 << 10
 	// MaxTokenBytes bounds a device's token on the wire, whatever an issuer allows.
 	MaxTokenBytes = 16 << 10
-	// MaxCheckRequestBytes bounds a CheckRequest.
-	MaxCheckRequestBytes = MaxTokenBytes + 4<<10
+	// MaxCheckRequestBytes bounds a CheckRequest. JSON may write one byte of what a client sent as six, and such a token must be
+	// refused, not end in trouble.
+	MaxCheckRequestBytes = 6*MaxTokenBytes + 4<<10
 	// MaxClaimsBytes bounds the claims that tokencheck hands on.
 	MaxClaimsBytes = MaxTokenBytes
 	// MaxDecideRequestBytes bounds a DecideRequest and, with it, a CheckReply.
