@@ -20,8 +20,9 @@ const (
 	defaultRefresh = 5 * time.Minute
 	minBackoff     = time.Second
 	maxBackoff     = time.Minute
-	// secondLook is when a forced refresh looks once more: a provider may sign with a key a moment before it publishes it.
-	secondLook = 300 * time.Millisecond
+	// secondLook is when a forced refresh looks once more: a provider may sign with a key a moment before it publishes it. It is
+	// a little more than the 300 ms that such a provider is granted, so that both may be late.
+	secondLook = 400 * time.Millisecond
 	// joinShare is the part of a login's budget that may be spent on waiting for keys.
 	joinShare = 0.7
 )
