@@ -90,9 +90,11 @@ func (w *crowd) slowest() time.Duration { return slices.Max(w.took) }
 // published before its first use, with it, or 300 ms later.
 func TestRotationUnderLoad(t *testing.T) {
 	for name, publish := range map[string]func(idp *oidctest.Issuer, k *oidctest.Key){
-		"before":       nil,
-		"with":         func(idp *oidctest.Issuer, k *oidctest.Key) { idp.Publish(k) },
-		"300 ms later": func(idp *oidctest.Issuer, k *oidctest.Key) { time.AfterFunc(300*time.Millisecond, func() { idp.Publish(k) }) },
+		"before": nil,
+		"with":   func(idp *oidctest.Issuer, k *oidctest.Key) { idp.Publish(k) },
+		"300 ms later": func(idp *oidctest.Issuer, k *oidctest.Key) {
+			time.AfterFunc(300*time.Millisecond, func() { idp.Publish(k) })
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -322,7 +324,9 @@ func TestReplicasAgree(t *testing.T) {
 	var first, second string
 	cluster.Eventually(t, "two replicas agree", func() (ok bool) { first, ok = agreed(); return ok })
 	k := idp.Rotate(t, "ES256")
-	login := func(n int) { c.Connect(t, nats.Token(k.Sign(t, nil, idp.AccessToken(fmt.Sprint("sensor-", n))))).Close() }
+	login := func(n int) {
+		c.Connect(t, nats.Token(k.Sign(t, nil, idp.AccessToken(fmt.Sprint("sensor-", n))))).Close()
+	}
 	login(0)
 	drifted := false
 	cluster.Eventually(t, "the replica that saw the rotation says so", func() bool {

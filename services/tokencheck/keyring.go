@@ -70,32 +70,32 @@ func newKeyring(source keySource, staleLimit time.Duration, now func() time.Time
 // for after kid was first seen, and after the moment that a provider may take to publish it, lacks it; while that cannot be
 // known it fails with a transient code (DESIGN P1).
 func (k *keyring) find(ctx context.Context, kid string) (*key, *keySet, *wire.Error) {
-	if found, set, fail := k.look(kid); found != nil || fail != nil {
-		return found, set, fail
+	if set := k.inForce(); set != nil && kid != "" && set.keys[kid] != nil {
+		return set.keys[kid], set, nil
 	}
 	seen := k.unknown.firstSeen(kid, k.now())
-	if fail, final := k.verdict(kid, seen); final {
-		return nil, nil, fail
+	now := k.look(kid, seen)
+	if now.final {
+		return now.key, now.set, now.fail
 	}
 	f := k.force(kid)
 	if f == nil {
-		fail, _ := k.verdict(kid, seen)
-		return nil, nil, fail
+		now = k.look(kid, seen) // a refresh may have ended in between
+		return now.key, now.set, now.fail
 	}
 	ctx, cancel := shareOf(ctx, joinShare)
 	defer cancel()
-	for _, look := range []chan struct{}{f.first, f.done} {
+	for _, ended := range []chan struct{}{f.first, f.done} {
 		select {
-		case <-look:
+		case <-ended:
 		case <-ctx.Done():
 			return nil, nil, wire.Fail(wire.KeySetUnavailable, "the provider did not answer in time", ctx.Err())
 		}
-		if found, set, fail := k.look(kid); found != nil || fail != nil {
-			return found, set, fail
+		if now = k.look(kid, seen); now.final {
+			break
 		}
 	}
-	fail, _ := k.verdict(kid, seen)
-	return nil, nil, fail
+	return now.key, now.set, now.fail
 }
 
 // inForce returns the current set, nil while there is none or it is stale.
@@ -106,20 +106,34 @@ func (k *keyring) inForce() *keySet {
 	return nil
 }
 
-// look returns a key of the set in force, nothing when it has none of this kid. A token that names none can only mean the
-// only key (RFC 7515 section 4.1.4); among several, fetching would not help.
-func (k *keyring) look(kid string) (*key, *keySet, *wire.Error) {
-	set := k.inForce()
-	if set == nil {
-		return nil, nil, nil
+// finding is what the current set means for a kid: its key, or why there is none. It is final when another look cannot
+// change it.
+type finding struct {
+	key   *key
+	set   *keySet
+	fail  *wire.Error
+	final bool
+}
+
+// look looks for a kid that was first seen at seen. A token that names none can only mean the only key (RFC 7515 section
+// 4.1.4); among several, fetching would not help.
+func (k *keyring) look(kid string, seen time.Time) finding {
+	set := k.current.Load()
+	switch {
+	case set == nil:
+		return finding{fail: wire.Fail(wire.KeySetUnavailable, "no keys could be fetched yet", nil)}
+	case k.stale():
+		return finding{fail: wire.Fail(wire.KeySetStale, "", nil)}
+	case kid == "" && set.only != nil:
+		return finding{key: set.only, set: set, final: true}
+	case kid == "":
+		return finding{fail: wire.Fail(wire.KeyIDMissing, "and the issuer has several keys", nil), final: true}
+	case set.keys[kid] != nil:
+		return finding{key: set.keys[kid], set: set, final: true}
+	case set.asked.Sub(seen.Round(0)) >= secondLook:
+		return finding{fail: wire.Fail(wire.KeyUnknown, "kid "+bounded(kid)+", known "+strings.Join(set.some(), " "), nil), final: true}
 	}
-	if kid != "" {
-		return set.keys[kid], set, nil
-	}
-	if set.only == nil {
-		return nil, nil, wire.Fail(wire.KeyIDMissing, "and the issuer has several keys", nil)
-	}
-	return set.only, set, nil
+	return finding{fail: wire.Fail(wire.KeySetUnavailable, "kid "+bounded(kid)+" is not known yet, and no newer key set could be had", nil)}
 }
 
 // age is how long ago the current set was asked for; 0 when there is none.
@@ -132,21 +146,6 @@ func (k *keyring) age() time.Duration {
 }
 
 func (k *keyring) stale() bool { return k.age() > k.staleLimit }
-
-// verdict says what the current set means for a kid that was first seen at seen and is not in it. It is final when
-// another look cannot change it.
-func (k *keyring) verdict(kid string, seen time.Time) (fail *wire.Error, final bool) {
-	set := k.current.Load()
-	switch {
-	case set == nil:
-		return wire.Fail(wire.KeySetUnavailable, "no keys could be fetched yet", nil), false
-	case k.stale():
-		return wire.Fail(wire.KeySetStale, "", nil), false
-	case set.asked.Sub(seen.Round(0)) >= secondLook:
-		return wire.Fail(wire.KeyUnknown, "kid "+bounded(kid)+", known "+strings.Join(set.some(), " "), nil), true
-	}
-	return wire.Fail(wire.KeySetUnavailable, "kid "+bounded(kid)+" is not known yet, and no newer key set could be had", nil), false
-}
 
 // force joins the refresh in flight or starts one; nil when the limit forbids it.
 func (k *keyring) force(kid string) *flight {
