@@ -42,7 +42,7 @@ test-workspace: race-notice
 test-alone: race-notice
 	@for dir in $(MODULES); do \
 	  echo "== $${dir#$(CURDIR)/} alone"; \
-	  (cd "$$dir" && export GOWORK=off && go mod tidy -diff && go build ./... && go test $(RACE) ./...); \
+	  (cd "$$dir" && export GOWORK=off && go mod tidy -diff && go build ./... && go vet ./... && go test $(RACE) ./...); \
 	done
 
 .PHONY: race-notice
