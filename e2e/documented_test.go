@@ -149,6 +149,41 @@ func TestMakeTargets(t *testing.T) {
 	}
 }
 
+// TestDirectories wants README and ARCHITECTURE to say what every module and every package of shared is, and their links to lead
+// somewhere.
+func TestDirectories(t *testing.T) {
+	t.Parallel()
+	packages, err := filepath.Glob(filepath.Join("..", "shared", "*"))
+	if err != nil || len(packages) == 0 {
+		t.Fatal(err)
+	}
+	for page, parents := range map[string][]string{"README.md": {"services", "shared"}, "ARCHITECTURE.md": {"shared"}} {
+		text := document(t, page)
+		for _, m := range regexp.MustCompile(`(?m)^\t\./(\S+)$`).FindAllStringSubmatch(document(t, "go.work"), -1) {
+			named := strings.Contains(text, "`"+m[1]+"`")
+			if parent, _, _ := strings.Cut(m[1], "/"); slices.Contains(parents, parent) {
+				named = named || strings.Contains(text, "`"+parent+"/")
+			}
+			if !named {
+				t.Errorf("%s does not say what %s is", page, m[1])
+			}
+		}
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join("..", m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", page, m[1], err)
+			}
+		}
+	}
+	for _, doc := range packages {
+		if info, err := os.Stat(doc); err != nil || !info.IsDir() {
+			continue
+		}
+		if name := "shared/" + filepath.Base(doc); !strings.Contains(document(t, "ARCHITECTURE.md"), name) {
+			t.Errorf("ARCHITECTURE.md does not say what %s is", name)
+		}
+	}
+}
+
 // workplace is the directory in which somebody follows a document.
 type workplace struct {
 	dir, path, address string
