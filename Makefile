@@ -83,6 +83,10 @@ rotate-keys: ## Replace the keys of the services, the issuer and the xkey; every
 check: ## Would the provider in deployment.yaml work, and the token in TOKEN_FILE?
 	go run ./deploy/podman/cmd/deployment check $(if $(TOKEN_FILE),-token-file $(TOKEN_FILE))
 
+.PHONY: explain
+explain: ## How the running services would decide about the token in TOKEN_FILE, step by step.
+	@$(DEPLOYMENT) explain -token-file "$(TOKEN_FILE)"
+
 .PHONY: bypass-check
 bypass-check: ## Prove on the running server that nobody gets in without a valid token, and that an administrator does.
 	$(DEPLOYMENT) bypass-check
@@ -92,8 +96,8 @@ decisions: ## The last decisions of the running containers. OUTCOME=, REASON=, C
 	@$(DEPLOYMENT) decisions $(if $(OUTCOME),-outcome $(OUTCOME)) $(if $(REASON),-reason $(REASON)) $(if $(CLIENT),-client $(CLIENT)) $(if $(SINCE),-since $(SINCE))
 
 .PHONY: nats
-nats: natscli ## Run the nats command line tool on the running containers: DO="micro stats callout". AS=admin: the system account.
-	@PATH="$(NATSCLI_DIR):$$PATH" $(DEPLOYMENT) nats $(if $(AS),-as $(AS)) $(DO)
+nats: natscli ## Run the nats command line tool on the running containers: DO="micro stats callout". WHO=admin: the system account.
+	@PATH="$(NATSCLI_DIR):$$PATH" $(DEPLOYMENT) nats $(if $(WHO),-as $(WHO)) $(DO)
 
 .PHONY: natscli
 natscli:

@@ -40,6 +40,9 @@ type TLS struct {
 	CertFile config.Path `yaml:"cert_file"`
 	// KeyFile is the key of cert_file, PEM.
 	KeyFile config.Path `yaml:"key_file"`
+	// ServerName is the name that the server's certificate must be for, where that is not the host in the URL. Default: that
+	// host.
+	ServerName string `yaml:"server_name"`
 }
 
 // DefaultURL is where a configuration without urls connects to.

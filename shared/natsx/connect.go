@@ -2,6 +2,7 @@ package natsx
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -77,6 +78,9 @@ func Connect(cfg Config, name string, log *zap.Logger, extra ...nats.Option) (*C
 // options reads the files again at every connect.
 func (t *TLS) options() []nats.Option {
 	var options []nats.Option
+	if t.ServerName != "" {
+		options = append(options, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}))
+	}
 	if t.CAFile != "" {
 		options = append(options, nats.RootCAs(string(t.CAFile)))
 	}

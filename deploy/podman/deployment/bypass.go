@@ -35,6 +35,9 @@ func (d *Deployment) BypassCheck(ctx context.Context, c *Config) error {
 		return err
 	}
 	r := &Rendered{Listen: listen}
+	if r.Certificate, err = c.TLS.certificate(); err != nil {
+		return err
+	}
 	if err := d.onlyClientPorts(ctx, m); err != nil {
 		return err
 	}

@@ -45,16 +45,11 @@ func (d *Deployment) Check(ctx context.Context, c *Config, token string) error {
 		say(d.Out, "-      %-10s none given: make check TOKEN_FILE=token.jwt", "token")
 		return nil
 	}
-	judged := trial.Explain(ctx, token)
-	if judged.Error != nil {
-		say(d.Out, "WRONG  %-10s %v", "token", judged.Error)
-		return adviceAbout(judged.Error, c, token)
+	verified, err := d.showJudged(trial.Explain(ctx, token), c, token)
+	if err != nil {
+		return err
 	}
-	verified := judged.Verified
-	say(d.Out, "ok     %-10s signed by key %s, for audience %s, ends %s", "token", verified.KeyID, c.Project,
-		time.Unix(verified.ExpiresAt, 0).UTC().Format(time.RFC3339))
-	say(d.Out, "ok     %-10s %s", "roles", orNone(strings.Join(verified.Roles, " ")))
-	return d.checkGrant(p, verified, c)
+	return d.showDecided(p.Explain(decideRequest(verified), rules.Context{Now: time.Now()}), c)
 }
 
 const checkTimeout = 30 * time.Second
@@ -80,8 +75,25 @@ func (d *Deployment) dryRun(s State, c *Config) (*service.Config, *rules.Policy,
 	return cfg, p, err
 }
 
-func (d *Deployment) checkGrant(p *rules.Policy, v *wire.Verified, c *Config) error {
-	e := p.Explain(&wire.DecideRequest{Token: *v, Client: wire.Client{Host: "127.0.0.1", Kind: "Client", Type: "nats"}}, rules.Context{Now: time.Now()})
+// showJudged prints how a token was judged, and returns what it became or advice.
+func (d *Deployment) showJudged(e *service.Explanation, c *Config, token string) (*wire.Verified, error) {
+	if e.Error != nil {
+		for _, check := range e.Checks {
+			if check.Problem != "" {
+				say(d.Out, "       check %s %s", check.Check, check.Result)
+			}
+		}
+		say(d.Out, "WRONG  %-10s %v", "token", e.Error)
+		return nil, adviceAbout(e.Error, c, token)
+	}
+	v := e.Verified
+	say(d.Out, "ok     %-10s of %s, signed by key %s, ends %s", "token", v.Issuer, v.KeyID, time.Unix(v.ExpiresAt, 0).UTC().Format(time.RFC3339))
+	say(d.Out, "ok     %-10s %s", "roles", orNone(strings.Join(v.Roles, " ")))
+	return v, nil
+}
+
+// showDecided prints how the rules decide.
+func (d *Deployment) showDecided(e *rules.Explanation, c *Config) error {
 	if e.Error != nil {
 		for _, r := range e.Rules {
 			say(d.Out, "       rule %s: %s; it asks for %s", r.Name, r.Result, r.When)
@@ -166,6 +178,9 @@ func (c claims) text(name string) string {
 
 // ReadToken reads the token in a file, - for standard input.
 func ReadToken(file string, stdin io.Reader) (string, error) {
+	if file == "" {
+		return "", errors.New("name the file that it is in: TOKEN_FILE=token.jwt")
+	}
 	in := stdin
 	if file != "-" {
 		f, err := os.Open(file) //nolint:gosec // the operator names it

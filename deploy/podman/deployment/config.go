@@ -40,12 +40,6 @@ type Config struct {
 	ProbeKeyFile config.Path `yaml:"probe_key_file"`
 }
 
-// TLS names a certificate and its key, PEM. Both or none.
-type TLS struct {
-	CertFile config.Path `yaml:"cert_file"`
-	KeyFile  config.Path `yaml:"key_file"`
-}
-
 const (
 	defaultListen = "127.0.0.1:4222"
 	defaultRole   = "device"
@@ -81,16 +75,14 @@ func (c *Config) Check(r *config.Report) {
 	} else if !ip.IsLoopback() && c.TLS == (TLS{}) {
 		r.Warnf("listen", "others can reach %s and there is no tls: anybody on the way can read a device's token", c.Listen)
 	}
-	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		r.Errorf("tls", "cert_file and key_file go together")
-	}
+	c.TLS.check(r)
 	if c.ClientPatience < time.Second || c.ClientPatience > time.Minute || c.ClientPatience%time.Second != 0 {
 		r.Errorf("client_patience", "%v: whole seconds, from 1s to 1m", c.ClientPatience)
 	}
 	for _, path := range []struct {
 		key  string
 		file config.Path
-	}{{"ca_file", c.CAFile}, {"tls.cert_file", c.TLS.CertFile}, {"tls.key_file", c.TLS.KeyFile}, {"probe_key_file", c.ProbeKeyFile}} {
+	}{{"ca_file", c.CAFile}, {"probe_key_file", c.ProbeKeyFile}} {
 		if path.file == "" {
 			continue
 		}

@@ -115,5 +115,27 @@ func printDecisions(out io.Writer, all []Decision) error {
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		say(out, "%8d  %s", counts[name], name)
 	}
+	printTimes(out, all)
 	return nil
+}
+
+// printTimes says how long the steps of the admitted took: the middle one, and the slowest of twenty.
+func printTimes(out io.Writer, all []Decision) {
+	var line strings.Builder
+	for _, step := range []struct{ name, field string }{
+		{"open", logx.OpenMS}, {"token", logx.TokenMS}, {"policy", logx.PolicyMS}, {"mint", logx.MintMS}, {"total", logx.TotalMS},
+	} {
+		var times []float64
+		for _, x := range all {
+			if ms, ok := x.Field[step.field].(float64); ok && x.text(logx.Outcome) == "admitted" {
+				times = append(times, ms)
+			}
+		}
+		if len(times) == 0 {
+			return
+		}
+		slices.Sort(times)
+		_, _ = fmt.Fprintf(&line, " %s %.1f %.1f", step.name, times[len(times)/2], times[len(times)*95/100])
+	}
+	say(out, "ms of those admitted, half and 95 %%:%s", line.String())
 }

@@ -43,7 +43,7 @@ func TestDecisions(t *testing.T) {
 	if err := printDecisions(&out, all); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"sensor-a", "token_expired", "2 decisions", "1  admitted", "1  denied token_expired"} {
+	for _, want := range []string{"sensor-a", "token_expired", "2 decisions", "1  admitted", "1  denied token_expired", "total 1.2 1.2"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}

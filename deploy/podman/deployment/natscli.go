@@ -3,9 +3,10 @@ package deployment
 import (
 	"context"
 	"errors"
-	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"strings"
 )
 
 // NatsCLI runs the nats command line tool against the first server as the operator, who may look at the services, or as the
@@ -18,13 +19,27 @@ func (d *Deployment) NatsCLI(ctx context.Context, c *Config, as string, args []s
 	files := d.State.Files()
 	seed, known := map[string]string{"operator": files.Operator, "admin": files.Admin}[as]
 	if !known {
-		return fmt.Errorf("nobody is called %q: operator or admin", as)
+		return errors.New("only operator and admin are known")
 	}
-	url, err := serverURL(c.Listen)
+	server, err := d.cliServer(c)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, tool, append([]string{"--server", url, "--nkey", seed}, args...)...) //nolint:gosec // the operator's own command
+	cmd := exec.CommandContext(ctx, tool, append(append(server, "--nkey", seed), args...)...) //nolint:gosec // the operator's own command
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, d.Out, d.Out
 	return cmd.Run()
+}
+
+// cliServer are the tool's options for the first server.
+func (d *Deployment) cliServer(c *Config) ([]string, error) {
+	url, err := serverURL(c.Listen)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := c.TLS.certificate()
+	if err != nil || certificate == nil {
+		return []string{"--server", url}, err
+	}
+	host, port, err := net.SplitHostPort(strings.TrimPrefix(url, "nats://"))
+	return []string{"--server", "tls://" + net.JoinHostPort(certificate.hostFor(host), port), "--tlsca", d.State.in(callout, "nats.crt")}, err
 }

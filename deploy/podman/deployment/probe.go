@@ -28,6 +28,9 @@ func (d *Deployment) dial(r *Rendered, options ...nats.Option) (*nats.Conn, erro
 	if err != nil {
 		return nil, err
 	}
+	if r.Certificate != nil {
+		options = append(options, nats.Secure(r.Certificate.client()))
+	}
 	quiet := nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
 	return nats.Connect(url, append([]nats.Option{nats.Timeout(connectTimeout), nats.NoReconnect(), quiet}, options...)...)
 }

@@ -38,6 +38,8 @@ type Rendered struct {
 	Hash    map[string]string // by nats, callout, tokencheck, policy
 	Listen  []string          // on the host, one for each server
 	Created []string          // secrets that were made
+	// Certificate is what the servers show; nil without TLS.
+	Certificate *Certificate
 }
 
 // render writes every configuration file. extra are keys that the servers accept besides those on disk, during a rotation.
@@ -53,10 +55,13 @@ func (s State) render(c *Config, m Modes, extra topology.Identities) (*Rendered,
 	if r.Listen, err = listenAddresses(c.Listen, len(m.servers())); err != nil {
 		return nil, err
 	}
+	if r.Certificate, err = c.TLS.certificate(); err != nil {
+		return nil, err
+	}
 	if err := s.renderServers(c, m, id); err != nil {
 		return nil, err
 	}
-	if err := s.renderServices(c, m); err != nil {
+	if err := s.renderServices(c, m, r.Certificate); err != nil {
 		return nil, err
 	}
 	dirs := append([]string{callout, tokencheck, policy}, m.servers()...)
@@ -150,9 +155,9 @@ func copySecret(from, to string) error {
 	return topology.WriteSecret(to, raw)
 }
 
-func (s State) renderServices(c *Config, m Modes) error {
+func (s State) renderServices(c *Config, m Modes, certificate *Certificate) error {
 	scheme := "nats"
-	if c.TLS.CertFile != "" {
+	if certificate != nil {
 		scheme = "tls"
 	}
 	var urls []string
@@ -160,7 +165,7 @@ func (s State) renderServices(c *Config, m Modes) error {
 		urls = append(urls, strconv.Quote(scheme+"://"+name+":4222"))
 	}
 	values := map[string]any{
-		"URLs": "[" + strings.Join(urls, ", ") + "]", "Config": c, "Development": m.Development, "TLS": c.TLS.CertFile != "",
+		"URLs": "[" + strings.Join(urls, ", ") + "]", "Config": c, "Development": m.Development, "Certificate": certificate,
 	}
 	for _, t := range serviceConfigs {
 		var b strings.Builder
@@ -178,7 +183,7 @@ func (s State) renderServices(c *Config, m Modes) error {
 			return err
 		}
 	}
-	if c.TLS.CertFile != "" { // the services check the server's certificate by the one file they have of it
+	if certificate != nil { // the services check the server's certificate by the one file they have of it
 		for _, name := range []string{callout, tokencheck, policy} {
 			if err := copySecret(string(c.TLS.CertFile), s.in(name, "nats.crt")); err != nil {
 				return err
@@ -226,8 +231,8 @@ func parse(name, text string) *template.Template {
 const natsSection = `nats:
   urls: {{.URLs}}
   nkey_seed_file: %s.nk
-{{- if .TLS}}
-  tls: { ca_file: nats.crt }{{end}}
+{{- with .Certificate}}
+  tls: { ca_file: nats.crt, server_name: {{printf "%%q" .Name}} }{{end}}
 log: { format: json }
 `
 
@@ -245,6 +250,7 @@ issuers:
   - issuer: {{printf "%q" .Config.Issuer}}
     audiences: [{{printf "%q" .Config.Project}}]
     algorithms: [RS256, RS384, RS512, ES256, ES384, ES512, EdDSA]
+    profile: zitadel
     roles_claim: {{printf "%q" (print "urn:zitadel:iam:org:project:" .Config.Project ":roles")}}
 {{- if .Config.CAFile}}
     ca_file: provider-ca.crt{{end}}

@@ -40,7 +40,21 @@ type rig struct {
 	config *deployment.Config
 	modes  deployment.Modes
 	listen string
+	secure []nats.Option // for a connection, where the servers have TLS
 	log    *lockedBuffer
+}
+
+// configure writes deployment.yaml with extra and reads it again.
+func (r *rig) configure(t *testing.T, extra string) {
+	t.Helper()
+	text := fmt.Sprintf("issuer: http://unused.invalid\nproject: unused\nlisten: %s\n%s", r.listen, extra)
+	if err := os.WriteFile(r.File, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if r.config, _, err = deployment.LoadConfig(r.File, true); err != nil {
+		t.Fatal(err)
+	}
 }
 
 type lockedBuffer struct {
@@ -72,21 +86,13 @@ func newRig(t *testing.T, project string, m deployment.Modes) *rig {
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "deployment.yaml")
-	listen := freeAddress(t)
-	text := fmt.Sprintf("issuer: http://unused.invalid\nproject: unused\nlisten: %s\n", listen)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	config, _, err := deployment.LoadConfig(file, true)
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := &lockedBuffer{}
 	m.Development = true
-	r := &rig{config: config, modes: m, listen: listen, log: log, Deployment: &deployment.Deployment{
+	r := &rig{modes: m, listen: freeAddress(t), log: log, Deployment: &deployment.Deployment{
 		Engine: engine, Root: root, State: deployment.State(filepath.Join(dir, "state")), File: file,
 		Project: project, Version: testVersion, Out: log,
 	}}
+	r.configure(t, "")
 	clean := func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()

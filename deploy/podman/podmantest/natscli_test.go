@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,6 +25,9 @@ func (r *rig) cli(t *testing.T, args ...string) string {
 		t.Fatalf("%v: make test-podman installs it", err)
 	}
 	cmd := exec.CommandContext(t.Context(), "nats", append([]string{"--server", r.listen, "--nkey", r.State.Files().Operator, "--timeout", "3s"}, args...)...)
+	if r.secure != nil {
+		cmd.Args = append(cmd.Args, "--tlsca", filepath.Join(filepath.Dir(r.File), "tls.crt"))
+	}
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
 	out, err := cmd.Output()
 	if err != nil {

@@ -30,6 +30,7 @@ const usage = `deployment: servers and services in containers.
   deployment bypass-check  prove that nobody gets in without a valid token, and that the administrator does
   deployment decisions     the last decisions: who was admitted, who refused, and why
   deployment nats ...      the nats command line tool, as operator or (-as admin) as administrator
+  deployment explain       how the services that run would decide about a device's token, step by step
   deployment check         would issuer, keys, audience and a given token work?
 
 Each takes -h.
@@ -70,7 +71,7 @@ func parse(name string, args []string, root string, stderr io.Writer) (*flags, e
 		f.set.StringVar(&f.filter.Client, "client", "", "only where device, subject, name or address contains this `text`")
 	case "nats":
 		f.set.StringVar(&f.as, "as", "operator", "`operator` or admin")
-	case "check":
+	case "check", "explain":
 		f.set.StringVar(&f.tokenFile, "token-file", "", "`file` with a device's token; - is standard input")
 	}
 	if err := f.set.Parse(args); err != nil {
@@ -115,6 +116,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			})(ctx, d, f)
 		},
 		"check": check,
+		"explain": func(ctx context.Context, d *deployment.Deployment, f *flags) error {
+			token, err := deployment.ReadToken(f.tokenFile, os.Stdin)
+			if err != nil {
+				return fmt.Errorf("the token: %w", err)
+			}
+			return withConfig(func(d *deployment.Deployment, ctx context.Context, c *deployment.Config) error {
+				return d.Explain(ctx, c, token)
+			})(ctx, d, f)
+		},
 		"logs": func(ctx context.Context, d *deployment.Deployment, f *flags) error {
 			return d.Logs(ctx, f.service, f.follow)
 		},
