@@ -63,8 +63,8 @@ func (c *Config) SetDefaults() {
 
 // Check reports what is wrong.
 func (c *Config) Check(r *config.Report) {
-	if u, err := url.Parse(c.Issuer); c.Issuer == "" || err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		r.Errorf("issuer", "%q is not a URL; write the issuer as its discovery document has it, https://zitadel.example.com", c.Issuer)
+	if u, err := url.Parse(c.Issuer); c.Issuer == "" || err != nil || u.Host == "" || u.Scheme != "https" {
+		r.Errorf("issuer", "%q is not an https URL; write the issuer as its discovery document has it, https://zitadel.example.com", c.Issuer)
 	}
 	if c.Project == "" {
 		r.Errorf("project", "missing; it is the number on the project's page in Zitadel's console")

@@ -132,10 +132,12 @@ func printTimes(out io.Writer, all []Decision) {
 			}
 		}
 		if len(times) == 0 {
-			return
+			continue
 		}
 		slices.Sort(times)
 		_, _ = fmt.Fprintf(&line, " %s %.1f %.1f", step.name, times[len(times)/2], times[len(times)*95/100])
 	}
-	say(out, "ms of those admitted, half and 95 %%:%s", line.String())
+	if line.Len() > 0 {
+		say(out, "ms of those admitted, half and 95 %%:%s", line.String())
+	}
 }

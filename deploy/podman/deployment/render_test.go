@@ -168,6 +168,7 @@ func TestLoadConfig(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
 		"unknown key":    {string(good) + "isuer: x\n", "isuer"},
 		"no issuer":      {"project: \"1\"\n", "issuer"},
+		"plain http":     {"issuer: http://x.example\nproject: \"1\"\n", "issuer"},
 		"no project":     {"issuer: https://x.example\n", "project"},
 		"not an address": {string(good) + "listen: localhost:4222\n", "listen"},
 		"half a tls":     {string(good) + "tls: { cert_file: deployment.yaml }\n", "tls"},

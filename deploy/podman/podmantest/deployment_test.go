@@ -47,7 +47,7 @@ type rig struct {
 // configure writes deployment.yaml with extra and reads it again.
 func (r *rig) configure(t *testing.T, extra string) {
 	t.Helper()
-	text := fmt.Sprintf("issuer: http://unused.invalid\nproject: unused\nlisten: %s\n%s", r.listen, extra)
+	text := fmt.Sprintf("issuer: https://unused.invalid\nproject: unused\nlisten: %s\n%s", r.listen, extra)
 	if err := os.WriteFile(r.File, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.url, "url", nats.DefaultURL, "server `URL`")
-	flag.StringVar(&o.device, "device", "sensor-test-01", "device `id`")
+	flag.StringVar(&o.device, "device", "sensor-demo", "device `id`")
 	flag.StringVar(&o.token.Issuer, "issuer", "", "issuer `URL`")
 	flag.StringVar(&o.token.KeyFile, "key-file", "", "machine key `file`")
 	flag.StringVar(&o.token.Project, "project", devidp.DefaultProject, "project `id`")
