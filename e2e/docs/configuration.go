@@ -15,6 +15,7 @@ const module = "harmony.internal/authcallout/"
 
 // files are the configuration files and the struct that each is read into, by directory.
 var files = []struct{ name, dir, typ string }{
+	{"deployment.yaml (make up)", "deploy/podman/deployment", "Config"},
 	{"callout.yaml", "services/callout", "Config"},
 	{"tokencheck.yaml", "services/tokencheck", "Config"},
 	{"policy.yaml", "services/policy", "Config"},
