@@ -244,6 +244,7 @@ issuer_seed_file: issuer.nk
 xkey_seed_file: callout.xk
 account: DEVICES
 client_patience: {{.Config.ClientPatience}}
+verify_servers: true # by the right to close connections, which the server's configuration gives
 `),
 	parse("tokencheck.yaml", rendered+fmt.Sprintf(natsSection, tokencheck)+`
 issuers:
