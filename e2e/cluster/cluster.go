@@ -29,6 +29,8 @@ type Options struct {
 	Shape Shape
 	// Processes runs the services as processes, built from cmd/.
 	Processes bool
+	// ServerProcesses runs the servers as processes, for tests that stop them under load.
+	ServerProcesses bool
 	// Replicas of each service; 0 is 1.
 	Replicas int
 	// Issuer is used in place of a new one.
@@ -158,6 +160,12 @@ func (c *Cluster) seedFile(who string) string {
 		"operator": c.keys.Operator, "admin": c.keys.Admin,
 	}[who]
 }
+
+// IssuerFile is the seed file of the issuer, XKeyFile that of the xkey: every callout has them.
+func (c *Cluster) IssuerFile() string { return c.keys.Issuer }
+
+// XKeyFile is there in every shape, and used in the sealed ones.
+func (c *Cluster) XKeyFile() string { return c.keys.XKey }
 
 // IssuerKey returns the key that signs user JWTs, for tests that forge.
 func (c *Cluster) IssuerKey(t testing.TB) nkeys.KeyPair {

@@ -105,6 +105,9 @@ func (r *Replica) Pause(t testing.TB) { t.Helper(); r.signal(t, syscall.SIGSTOP)
 // Resume lets a paused process run (SIGCONT).
 func (r *Replica) Resume(t testing.TB) { t.Helper(); r.signal(t, syscall.SIGCONT) }
 
+// Hangup sends a process SIGHUP.
+func (r *Replica) Hangup(t testing.TB) { t.Helper(); r.signal(t, syscall.SIGHUP) }
+
 func (r *Replica) signal(t testing.TB, s syscall.Signal) {
 	t.Helper()
 	p, ok := r.life.(*process)

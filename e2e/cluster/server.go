@@ -16,11 +16,12 @@ import (
 // referenceServiceUser is the services' user in the reference topology, and its password.
 const referenceServiceUser = "auth"
 
-// Server is one nats-server in the test's process.
+// Server is one nats-server, in the test's process or as a process.
 type Server struct {
-	*server.Server
-	file string
-	url  string
+	*server.Server // nil for a process
+	process        *serverProcess
+	file           string
+	url            string
 }
 
 // Elsewhere is how a server is run that is not in the test's process, for example in a container.
@@ -38,6 +39,10 @@ func (s *Server) URL() string { return s.url }
 
 // Stop ends the server as a crash does: clients see a closed connection.
 func (s *Server) Stop() {
+	if s.process != nil {
+		s.process.stop()
+		return
+	}
 	s.Shutdown()
 	s.WaitForShutdown()
 }
@@ -45,6 +50,10 @@ func (s *Server) Stop() {
 // Start starts a server that was stopped, on the same address.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
+	if s.process != nil {
+		s.process.start(t, s.file)
+		return
+	}
 	opts, err := server.ProcessConfigFile(s.file)
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +66,51 @@ func (s *Server) Start(t testing.TB) {
 	if !s.ReadyForConnections(Patience) {
 		t.Fatal("nats-server does not accept connections")
 	}
+}
+
+// Change replaces every key of changes by its value in the server's file. It takes effect at the next start.
+func (s *Server) Change(t testing.TB, changes map[string]string) {
+	t.Helper()
+	text, err := os.ReadFile(s.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := string(text)
+	for from, to := range changes {
+		if !strings.Contains(changed, from) {
+			t.Fatalf("%s does not hold %s", s.file, from)
+		}
+		changed = strings.ReplaceAll(changed, from, to)
+	}
+	if err := os.WriteFile(s.file, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// alone says that the server runs and knows fewer than others other servers.
+func (s *Server) alone(others int) bool {
+	if s.process == nil {
+		return s.NumRoutes() < others
+	}
+	v, err := s.process.variables()
+	return err != nil || v.Remotes < others
+}
+
+// running says that the server was started and not stopped.
+func (s *Server) running() bool {
+	if s.process != nil {
+		return s.process.life != nil
+	}
+	return s.Running()
+}
+
+// follows says that the server leads JetStream's cluster, or that it follows its leader.
+func (s *Server) follows() bool {
+	if s.process == nil {
+		return s.JetStreamIsLeader() || s.JetStreamIsCurrent()
+	}
+	v, err := s.process.variables()
+	return err == nil && v.Leader != ""
 }
 
 // startServers starts all of them and stops them when the test ends.
@@ -93,7 +147,13 @@ func (c *Cluster) startServers(t testing.TB, id topology.Identities) {
 				t.Fatal(err)
 			}
 		}
-		s := &Server{file: c.write(t, filepath.Join(name, "nats-server.conf"), text+"\n"+c.options.Server), url: "nats://" + listen}
+		s := &Server{url: "nats://" + listen}
+		text += "\n" + c.options.Server
+		if c.options.ServerProcesses {
+			s.process = &serverProcess{monitor: FreeAddress(t), log: &Log{}}
+			text += fmt.Sprintf("\nhttp: %q\n", s.process.monitor)
+		}
+		s.file = c.write(t, filepath.Join(name, "nats-server.conf"), text)
 		c.Servers = append(c.Servers, s)
 	}
 	for _, s := range c.Servers {
@@ -110,12 +170,12 @@ func (c *Cluster) WaitRoutes(t testing.TB) {
 	Eventually(t, "every server has a route to every other", func() bool {
 		running := 0
 		for _, s := range c.Servers {
-			if s.Running() {
+			if s.running() {
 				running++
 			}
 		}
 		for _, s := range c.Servers {
-			if s.Running() && running > 1 && s.NumRoutes() < running-1 {
+			if s.running() && running > 1 && s.alone(running-1) {
 				return false
 			}
 		}
@@ -124,18 +184,13 @@ func (c *Cluster) WaitRoutes(t testing.TB) {
 	if len(c.Servers) < 2 {
 		return
 	}
-	Eventually(t, "JetStream has a leader that all follow", func() bool {
-		leaders, behind := 0, 0
+	Eventually(t, "JetStream has a leader whom all follow", func() bool {
 		for _, s := range c.Servers {
-			switch {
-			case !s.Running():
-			case s.JetStreamIsLeader():
-				leaders++
-			case !s.JetStreamIsCurrent():
-				behind++
+			if s.running() && !s.follows() {
+				return false
 			}
 		}
-		return leaders == 1 && behind == 0
+		return true
 	})
 }
 

@@ -39,7 +39,7 @@ func start(t *testing.T, shape cluster.Shape) *site {
 	t.Helper()
 	s := &site{network: &proxies{}}
 	s.Cluster = cluster.Start(t, cluster.Options{
-		Shape: shape, Processes: true, Replicas: replicas, Issuer: oidctest.New(t, "EdDSA"),
+		Shape: shape, Processes: true, ServerProcesses: true, Replicas: replicas, Issuer: oidctest.New(t, "EdDSA"),
 		Reach: func(service string, _ int, urls []string) []string {
 			if service != wire.QueueTokencheck {
 				return urls
