@@ -130,6 +130,10 @@ bench: build ## Measure admissions per second and their cost; table, JSON and pl
 storm: build ## Let fleets loose: all at once, restarts, overload; table, JSON and plot. BENCH="-clients 2000" is passed on.
 	go run ./bench/cmd/bench storm -bin bin -out docs/storm.json -plot docs/storm.svg $(BENCH)
 
+.PHONY: capacity
+capacity: ## How many servers and replicas? DEVICES=1000000 WINDOW=300 (seconds) CORES=4, from docs/bench.json.
+	@go run ./e2e/cmd/capacity -devices $(or $(DEVICES),1000000) -window $(or $(WINDOW),300) -cores $(or $(CORES),4)
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (default 10s) each.
 	@for dir in $(MODULES); do (cd "$$dir"; \

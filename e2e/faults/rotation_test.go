@@ -137,7 +137,7 @@ func (r *rotation) restart(t *testing.T, s *cluster.Server) {
 	r.WaitRoutes(t)
 }
 
-// TestRotation replaces issuer and xkey as docs/operations.md says, under load: seeds to the callouts, servers one by one, old
+// TestRotation replaces issuer and xkey as docs/faults.md says, under load: seeds to the callouts, servers one by one, old
 // seeds away. Each server is answered by the keys that it names: no request is refused, whichever keys its server has.
 func TestRotation(t *testing.T) {
 	for _, shape := range []cluster.Shape{cluster.Reference(), cluster.Sealed(), cluster.Three()} {
