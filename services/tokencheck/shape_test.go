@@ -25,16 +25,16 @@ func TestTestTokensHaveZitadelsShape(t *testing.T) {
 		}
 		theirs, ours := captures(t)[i].Token, issuer.Mint(t, "RS256", claims.With(oidctest.Claims{"device_id": nil}))
 		for part, name := range []string{"header", "payload"} {
-			if got, want := shapeOf(t, ours, part), shapeOf(t, theirs, part); got != want {
+			if got, want := claimShapes(t, ours, part), claimShapes(t, theirs, part); got != want {
 				t.Errorf("%s of the %s:\n%s\nwant\n%s", name, kind, got, want)
 			}
 		}
 	}
 }
 
-// shapeOf describes a part of a token: every claim with the kind of its value, objects below roles and metadata by the kind of
+// claimShapes describes a part of a token: every claim with the kind of its value, objects below roles and metadata by the kind of
 // what they hold.
-func shapeOf(t *testing.T, token string, part int) string {
+func claimShapes(t *testing.T, token string, part int) string {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[part])
 	if err != nil {
