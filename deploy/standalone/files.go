@@ -75,7 +75,8 @@ client_patience: 2s
 }
 
 func (s Setup) tokencheckConfig() string {
-	return "# Whose tokens are good.\n" + s.nats("tokencheck") + fmt.Sprintf(`issuers:
+	return "# Whose tokens are good.\n" + s.nats("tokencheck") + fmt.Sprintf(`last_good_directory: provider-keys # so that a restart while the provider is down still admits
+issuers:
   - issuer: %q
     audiences: [%q]
     algorithms: [RS256, ES256, EdDSA]

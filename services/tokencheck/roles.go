@@ -22,8 +22,9 @@ func (c *claims) roles(claim string) ([]string, *wire.Error) {
 	var names []string
 	var object map[string]json.RawMessage
 	switch {
-	case json.Unmarshal(raw, &names) == nil:
-	case json.Unmarshal(raw, &object) == nil:
+	case raw[0] == 'n': // null
+	case raw[0] == '[' && json.Unmarshal(raw, &names) == nil:
+	case raw[0] == '{' && json.Unmarshal(raw, &object) == nil:
 		for name := range object {
 			names = append(names, name)
 		}
