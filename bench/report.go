@@ -28,6 +28,16 @@ func NewReport() *Report {
 	return &Report{Time: time.Now().UTC().Truncate(time.Second), Processors: runtime.NumCPU(), Go: runtime.Version()}
 }
 
+// ReadReport returns what a file holds, to which a further run may add.
+func ReadReport(file string) (*Report, error) {
+	text, err := os.ReadFile(file) //nolint:gosec // the operator's own file
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{}
+	return r, json.Unmarshal(text, r)
+}
+
 // WriteJSON writes r to a file.
 func (r *Report) WriteJSON(file string) error {
 	text, err := json.MarshalIndent(r, "", "  ")

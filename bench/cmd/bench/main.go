@@ -36,7 +36,7 @@ func main() {
 type flags struct {
 	bin, only, out, plot string
 	speed                bench.Speed
-	half                 bool
+	half, add            bool
 	clients              string
 	limit, flood         time.Duration
 	replicas             int
@@ -54,6 +54,7 @@ func run(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&o.bin, "bin", "bin", "directory of the services' programs")
 	f.StringVar(&o.out, "out", "", "write JSON here")
+	f.BoolVar(&o.add, "append", false, "add to what the file named by -out holds, so that a long measurement can be taken in parts")
 	f.StringVar(&o.plot, "plot", "", "write a plot (SVG) here")
 	if storm {
 		f.StringVar(&o.only, "only", "", "scenarios, separated by commas: storm, spread, restart, provider, patient, flood; default all")
@@ -78,6 +79,11 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer clean()
 	report := bench.NewReport()
+	if o.add {
+		if report, err = bench.ReadReport(o.out); err != nil {
+			return err
+		}
+	}
 	if storm {
 		err = o.storms(lab, report)
 	} else {
