@@ -220,6 +220,7 @@ func (s *Service) endpoint(h *handler, g *giveUps) natsx.Endpoint {
 		MaxInFlight: s.cfg.MaxInFlight,
 		MaxWaiting:  s.cfg.MaxWaiting,
 		Budget:      func(*natsx.Request) time.Duration { return ceiling },
+		Source:      func(r *natsx.Request) string { return s.opener.source(r.Data, r.Header.Get(headerServerXKey)) },
 		Handle:      func(ctx context.Context, r *natsx.Request) { h.handle(ctx, messageOf(r)) },
 		GiveUp:      func(r *natsx.Request, fail *wire.Error) { g.add(messageOf(r), fail) },
 	}

@@ -1,24 +1,32 @@
 package natsx
 
 import (
+	"hash/maphash"
 	"time"
 
 	"harmony.internal/authcallout/shared/wire"
 )
 
 // admission decides which requests are worked on now, which wait and which are given up (DESIGN P4). At most limit
-// handlers run; the others wait, at most maxWaiting of them, and the newest is served first, because it has the most
-// time left. The oldest is given up when there is no room, and any when its time no longer suffices. It holds no lock
-// and no clock.
+// handlers run; the others wait, at most maxWaiting of them, each in the lane of whoever it comes from. The lanes take
+// turns, so that a flood from one side leaves the others their share, and in a lane the newest is served first, because it
+// has the most time left. The oldest of the longest lane is given up when there is no room, and any when its time no longer
+// suffices. It holds no lock and no clock.
 type admission struct {
 	limit      limit
 	maxWaiting int
+	// source names whoever a request comes from; nil: all are one.
+	source func(*Request) string
+	seed   maphash.Seed
 
 	running int
-	// waiting[head:] wait, oldest first.
-	waiting []*Request
-	head    int
+	waits   int // in all lanes
+	lanes   []lane
+	turn    int // the lane that was served last
 }
+
+// fairLanes is how many lanes there are for sources, which find theirs by a hash that nobody outside can foresee.
+const fairLanes = 256
 
 // givenUp is a request that was not taken on, and why.
 type givenUp struct {
@@ -26,8 +34,12 @@ type givenUp struct {
 	code    wire.Code
 }
 
-func newAdmission(maxInFlight, maxWaiting int) *admission {
-	return &admission{limit: newLimit(maxInFlight), maxWaiting: maxWaiting}
+func newAdmission(maxInFlight, maxWaiting int, source func(*Request) string) *admission {
+	a := &admission{limit: newLimit(maxInFlight), maxWaiting: maxWaiting, source: source, lanes: make([]lane, 1)}
+	if source != nil {
+		a.lanes, a.seed = make([]lane, fairLanes), maphash.MakeSeed()
+	}
+	return a
 }
 
 // offer takes r in. run says that the caller must start its handler now; otherwise it waits or is among gone.
@@ -45,7 +57,8 @@ func (a *admission) offer(r *Request, now time.Time) (run bool, gone []givenUp) 
 	if a.count() >= a.maxWaiting {
 		gone = append(gone, givenUp{a.popOldest(), wire.Overloaded})
 	}
-	a.waiting = append(a.waiting, r)
+	a.lane(r).push(r)
+	a.waits++
 	return false, gone
 }
 
@@ -71,20 +84,20 @@ func (a *admission) done(r *Request, answered bool, now time.Time) (next []*Requ
 
 // expire gives up what waits without enough time. wait says when to look again, 0 for when something waits again.
 func (a *admission) expire(now time.Time) (gone []givenUp, wait time.Duration) {
-	kept := a.waiting[:0]
-	for _, r := range a.waiting[a.head:] {
-		left := r.deadline.Sub(now) - a.limit.need(r.budget)
-		if left <= 0 {
-			gone = append(gone, givenUp{r, wire.OutOfTime})
-			continue
-		}
-		kept = append(kept, r)
-		if wait == 0 || left < wait {
-			wait = left
-		}
+	for i := range a.lanes {
+		a.lanes[i].keep(func(r *Request) bool {
+			left := r.deadline.Sub(now) - a.limit.need(r.budget)
+			if left <= 0 {
+				gone = append(gone, givenUp{r, wire.OutOfTime})
+				return false
+			}
+			if wait == 0 || left < wait {
+				wait = left
+			}
+			return true
+		})
 	}
-	clear(a.waiting[len(kept):])
-	a.waiting, a.head = kept, 0
+	a.waits -= len(gone)
 	return gone, wait
 }
 
@@ -92,31 +105,35 @@ func (a *admission) inTime(r *Request, now time.Time) bool {
 	return r.deadline.Sub(now) > a.limit.need(r.budget)
 }
 
-func (a *admission) count() int { return len(a.waiting) - a.head }
+func (a *admission) count() int { return a.waits }
 
-func (a *admission) popNewest() *Request {
-	last := len(a.waiting) - 1
-	r := a.waiting[last]
-	a.waiting[last] = nil
-	a.waiting = a.waiting[:last]
-	a.rewind()
-	return r
-}
-
-func (a *admission) popOldest() *Request {
-	r := a.waiting[a.head]
-	a.waiting[a.head] = nil
-	a.head++
-	a.rewind()
-	return r
-}
-
-// rewind reuses the room in front once it is the larger part.
-func (a *admission) rewind() {
-	if a.head < len(a.waiting)/2 && a.head < 1024 {
-		return
+// lane returns the one in which r waits.
+func (a *admission) lane(r *Request) *lane {
+	if a.source == nil {
+		return &a.lanes[0]
 	}
-	n := copy(a.waiting, a.waiting[a.head:])
-	clear(a.waiting[n:])
-	a.waiting, a.head = a.waiting[:n], 0
+	return &a.lanes[maphash.String(a.seed, a.source(r))%fairLanes]
+}
+
+// popNewest takes the newest of the lane whose turn it is. Something waits.
+func (a *admission) popNewest() *Request {
+	for {
+		a.turn = (a.turn + 1) % len(a.lanes)
+		if l := &a.lanes[a.turn]; l.count() > 0 {
+			a.waits--
+			return l.popNewest()
+		}
+	}
+}
+
+// popOldest takes the oldest of the longest lane. Something waits.
+func (a *admission) popOldest() *Request {
+	longest := &a.lanes[0]
+	for i := range a.lanes {
+		if a.lanes[i].count() > longest.count() {
+			longest = &a.lanes[i]
+		}
+	}
+	a.waits--
+	return longest.popOldest()
 }

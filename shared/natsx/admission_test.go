@@ -31,7 +31,7 @@ func nextIDs(next []*Request) (s string) {
 }
 
 func TestAdmissionServesTheNewest(t *testing.T) {
-	a := newAdmission(1, 10)
+	a := newAdmission(1, 10, nil)
 	first := request("a", 0, time.Second)
 	if run, _ := a.offer(first, at(0)); !run {
 		t.Fatal("the first request must run")
@@ -64,7 +64,7 @@ func TestAdmissionServesTheNewest(t *testing.T) {
 
 func TestAdmissionGivesUp(t *testing.T) {
 	t.Run("the oldest when there is no room", func(t *testing.T) {
-		a := newAdmission(1, 2)
+		a := newAdmission(1, 2, nil)
 		for _, id := range []string{"a", "b", "c"} {
 			a.offer(request(id, 0, time.Second), at(0))
 		}
@@ -74,14 +74,14 @@ func TestAdmissionGivesUp(t *testing.T) {
 		}
 	})
 	t.Run("one whose time has passed before it came", func(t *testing.T) {
-		a := newAdmission(1, 2)
+		a := newAdmission(1, 2, nil)
 		run, gone := a.offer(request("a", 0, 0), at(0))
 		if run || ids(gone) != "a" || gone[0].code != wire.OutOfTime {
 			t.Errorf("run %v, gave up %q; want a as out of time", run, ids(gone))
 		}
 	})
 	t.Run("those whose time passed while they waited", func(t *testing.T) {
-		a := newAdmission(1, 9)
+		a := newAdmission(1, 9, nil)
 		first := request("a", 0, time.Second)
 		a.offer(first, at(0))
 		a.offer(request("b", 0, 100*time.Millisecond), at(0))
@@ -97,7 +97,7 @@ func TestAdmissionGivesUp(t *testing.T) {
 		}
 	})
 	t.Run("none early, and says when to look again", func(t *testing.T) {
-		a := newAdmission(1, 9)
+		a := newAdmission(1, 9, nil)
 		for _, r := range []*Request{request("a", 0, time.Second), request("b", 0, 800*time.Millisecond), request("c", 0, 300*time.Millisecond)} {
 			a.offer(r, at(0))
 		}
@@ -107,7 +107,7 @@ func TestAdmissionGivesUp(t *testing.T) {
 		}
 	})
 	t.Run("those that the usual time of a handler would make late", func(t *testing.T) {
-		a := newAdmission(1, 9)
+		a := newAdmission(1, 9, nil)
 		first := request("a", 0, time.Second)
 		a.offer(first, at(0))
 		a.limit.usual = 200 * time.Millisecond
@@ -122,7 +122,7 @@ func TestAdmissionGivesUp(t *testing.T) {
 // passed.
 func TestAdmissionBounds(t *testing.T) {
 	const maxInFlight, maxWaiting = 8, 100
-	a := newAdmission(maxInFlight, maxWaiting)
+	a := newAdmission(maxInFlight, maxWaiting, nil)
 	var running []*Request
 	offered, finished, given := 0, 0, 0
 	for ms := range 5000 {
@@ -154,8 +154,8 @@ func TestAdmissionBounds(t *testing.T) {
 			t.Fatalf("at %v: offered %d, finished %d, given up %d, running %d, waiting %d", now, offered, finished, given, a.running, a.count())
 		}
 	}
-	if cap(a.waiting) > 64*maxWaiting {
-		t.Errorf("the queue grew to %d", cap(a.waiting))
+	if cap(a.lanes[0].waiting) > 64*maxWaiting {
+		t.Errorf("the queue grew to %d", cap(a.lanes[0].waiting))
 	}
 }
 
@@ -211,5 +211,50 @@ func TestRetryBudget(t *testing.T) {
 	}
 	if float64(further) < retryShare*calls {
 		t.Errorf("%d further attempts for %d calls, the budget allows %.0f", further, calls, retryShare*calls)
+	}
+}
+
+// TestFairShare: a flood from one source neither delays nor displaces the few of others, and is not banned either.
+func TestFairShare(t *testing.T) {
+	a := newAdmission(1, 100, func(r *Request) string { return r.Subject })
+	from := func(source, id string, received time.Duration) *Request {
+		r := request(id, received, time.Second)
+		r.Subject = source
+		return r
+	}
+	running := from("flood", "first", 0)
+	if run, _ := a.offer(running, at(0)); !run {
+		t.Fatal("the first request must run")
+	}
+	lost := map[string]int{}
+	offer := func(r *Request) {
+		_, gone := a.offer(r, at(time.Millisecond))
+		for _, g := range gone {
+			lost[g.request.Subject]++
+		}
+	}
+	for range 200 {
+		offer(from("flood", "f", time.Millisecond))
+	}
+	offer(from("192.0.2.1", "one", time.Millisecond))
+	offer(from("192.0.2.2", "two", time.Millisecond))
+	for range 200 {
+		offer(from("flood", "f", time.Millisecond))
+	}
+	if len(lost) != 1 || lost["flood"] != 302 {
+		t.Errorf("given up %v, want 302 of the flood alone", lost)
+	}
+	served := map[string]int{}
+	for range 6 {
+		next, gone := a.done(running, true, at(2*time.Millisecond))
+		if len(next) != 1 || len(gone) != 0 {
+			t.Fatalf("next %q, gone %q", nextIDs(next), ids(gone))
+		}
+		running = next[0]
+		served[running.Subject]++
+	}
+	// Three lanes take turns, or two where hashes fall together.
+	if served["192.0.2.1"]+served["192.0.2.2"] != 2 || served["flood"] != 4 {
+		t.Errorf("of six %v, want both of the others and four of the flood", served)
 	}
 }

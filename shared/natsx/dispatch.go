@@ -52,7 +52,7 @@ func newEndpoint(c *Conn, config *Endpoint, log *zap.Logger) *endpoint {
 		e.giveUp = e.failGivenUp
 	}
 	e.crew.work, e.crew.hand = e.work, make(chan *Request)
-	e.admission = newAdmission(orDefault(config.MaxInFlight, DefaultMaxInFlight), orDefault(config.MaxWaiting, DefaultMaxWaiting))
+	e.admission = newAdmission(orDefault(config.MaxInFlight, DefaultMaxInFlight), orDefault(config.MaxWaiting, DefaultMaxWaiting), config.Source)
 	return e
 }
 

@@ -25,6 +25,9 @@ type Endpoint struct {
 	// newest first served (DESIGN P4). 0 means DefaultMaxInFlight and DefaultMaxWaiting.
 	MaxInFlight int
 	MaxWaiting  int
+	// Source names whoever a request comes from, for example an address: when requests have to wait, sources get equal shares.
+	// It is asked only of those that wait, and must not block. nil: all requests are of one source.
+	Source func(*Request) string
 	// Budget returns how long a request may take from its arrival; nil reads wire.HeaderBudget, with DefaultBudget when absent.
 	Budget func(*Request) time.Duration
 	// Handle does the work in a goroutine of its own; ctx ends with the budget and when Handle returns.

@@ -1,0 +1,32 @@
+package callout
+
+import (
+	"bytes"
+	"encoding/base64"
+)
+
+// hostMember stands before the client's address in what nats-server writes (jwt/v2, AuthorizationRequest). Inside a text that
+// a client chose its quotes would be escaped.
+var hostMember = []byte(`"client_info":{"host":"`)
+
+// source returns the address of the client that a request is about, as a hint for the fair share of those that have to
+// wait: nothing of the request is verified. Empty when it cannot be read. The account is no part of it: which one a login
+// goes to is known only when policy has decided.
+func (o *opener) source(data []byte, serverXKey string) string {
+	text, _, fail := o.keys().unseal(data, serverXKey)
+	if fail != nil {
+		return ""
+	}
+	_, rest, _ := bytes.Cut(text, []byte{'.'})
+	payload, _, _ := bytes.Cut(rest, []byte{'.'})
+	plain, err := base64.RawURLEncoding.AppendDecode(make([]byte, 0, base64.RawURLEncoding.DecodedLen(len(payload))), payload)
+	if err != nil {
+		return ""
+	}
+	_, rest, found := bytes.Cut(plain, hostMember)
+	if !found {
+		return ""
+	}
+	host, _, _ := bytes.Cut(rest, []byte{'"'})
+	return string(host)
+}
