@@ -159,6 +159,9 @@ func (d *Deployment) useEnvironment(r *Rendered) error {
 
 // reconcile replaces, one after the other, the containers that are not as they should be.
 func (d *Deployment) reconcile(ctx context.Context, m Modes, r *Rendered, services []string) error {
+	if err := d.startServers(ctx, m, r, services); err != nil {
+		return err
+	}
 	for _, service := range services {
 		want, err := d.Engine.imageID(ctx, ImageName(image(service), d.Version))
 		if err != nil {
@@ -181,6 +184,35 @@ func (d *Deployment) reconcile(ctx context.Context, m Modes, r *Rendered, servic
 		if err := d.replace(ctx, m, r, service); err != nil {
 			return err
 		}
+		if err := d.waitHealthy(ctx, service); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startServers starts the servers that do not run, and waits for them together: those of a cluster are healthy only once most
+// of them are there.
+func (d *Deployment) startServers(ctx context.Context, m Modes, r *Rendered, services []string) error {
+	var started []string
+	for _, service := range services {
+		if image(service) != natsServer {
+			continue
+		}
+		is, err := d.inspect(ctx, service)
+		if err != nil {
+			return err
+		}
+		if is.state == "running" {
+			continue
+		}
+		say(d.Out, "%-14s starts", service)
+		if err := d.replace(ctx, m, r, service); err != nil {
+			return err
+		}
+		started = append(started, service)
+	}
+	for _, service := range started {
 		if err := d.waitHealthy(ctx, service); err != nil {
 			return err
 		}

@@ -15,6 +15,9 @@ import (
 	"harmony.internal/authcallout/shared/wire"
 )
 
+// malformed is a token whose header is good and whose claims are no JSON.
+const malformed = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.bm90IEpTT04.c2ln"
+
 // replicas of each service in the compose file.
 const replicas = 2
 
@@ -141,7 +144,7 @@ func (r *rig) natsCLI(t *testing.T) {
 	const good, bad = 7, 3
 	attempts := r.logIn(t, good)
 	for range bad {
-		if nc, err := nats.Connect("nats://"+r.listen, nats.Token("no.token.atall"), nats.NoReconnect(), nats.Timeout(patience)); err == nil {
+		if nc, err := nats.Connect("nats://"+r.listen, nats.Token(malformed), nats.NoReconnect(), nats.Timeout(patience)); err == nil {
 			nc.Close()
 			t.Error("a token that is none was let in")
 		}

@@ -37,9 +37,9 @@ func TestRunbook(t *testing.T) {
 	t.Cleanup(func() { _ = os.Remove(tokenFile) })
 	states := map[string]func(*testing.T){
 		"One device is refused": func(t *testing.T) {
-			r.refused(t, "no.token.atall")
-			r.refused(t, "no.token.atall")
-			r.write(t, tokenFile, "no.token.atall")
+			r.refused(t, malformed)
+			r.refused(t, malformed)
+			r.write(t, tokenFile, malformed)
 		},
 		"All devices are refused": func(t *testing.T) {
 			token := r.token(t, "sensor-a")
