@@ -30,7 +30,11 @@ func NewEngine(name string) (*Engine, error) {
 			}
 		}
 		if missing != nil {
-			return nil, fmt.Errorf("%s missing: apt-get install podman podman-compose netavark aardvark-dns iptables", strings.Join(missing, " and "))
+			return nil, fmt.Errorf("%s missing: apt-get install podman podman-compose runc netavark aardvark-dns iptables", strings.Join(missing, " and "))
+		}
+		if os.Geteuid() != 0 {
+			// Without root podman gives a container's user another identity on the host, which cannot read the 0600 secrets.
+			return nil, errors.New("podman is used as root here: sudo make up; the containers themselves run as nobody, without any capability")
 		}
 		return e, nil
 	case "docker":
