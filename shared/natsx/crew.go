@@ -6,11 +6,16 @@ import "sync/atomic"
 // has to grow it.
 const maxIdle = 64
 
-// crew runs requests in goroutines that it keeps.
+// crew runs requests in goroutines that it keeps. Safe for concurrent use.
 type crew struct {
-	work func(*Request)
-	hand chan *Request
-	idle atomic.Int32
+	work  func(*Request)
+	hand  chan *Request
+	ended chan struct{} // closed by dismiss
+	idle  atomic.Int32
+}
+
+func newCrew(work func(*Request)) *crew {
+	return &crew{work: work, hand: make(chan *Request), ended: make(chan struct{})}
 }
 
 // start has r worked on, and never waits.
@@ -29,13 +34,15 @@ func (c *crew) run(r *Request) {
 			c.idle.Add(-1)
 			return
 		}
-		r = <-c.hand
-		c.idle.Add(-1)
-		if r == nil {
+		select {
+		case r = <-c.hand:
+			c.idle.Add(-1)
+		case <-c.ended:
 			return
 		}
 	}
 }
 
-// dismiss ends the goroutines that wait, once nothing is started any more.
-func (c *crew) dismiss() { close(c.hand) }
+// dismiss ends the goroutines that wait. What is started later is worked on all the same: while the connection is down
+// nobody can tell whether a request is still on its way from the subscription.
+func (c *crew) dismiss() { close(c.ended) }

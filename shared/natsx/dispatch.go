@@ -28,7 +28,7 @@ type endpoint struct {
 	trace        *trace.Tracer // nil for off
 	spanName     string
 	tally        tally
-	crew         crew
+	crew         *crew
 	subscription atomic.Pointer[nats.Subscription]
 
 	// mu guards what follows, for the time of one decision.
@@ -51,7 +51,7 @@ func newEndpoint(c *Conn, config *Endpoint, log *zap.Logger) *endpoint {
 	if e.giveUp == nil {
 		e.giveUp = e.failGivenUp
 	}
-	e.crew.work, e.crew.hand = e.work, make(chan *Request)
+	e.crew = newCrew(e.work)
 	e.admission = newAdmission(orDefault(config.MaxInFlight, DefaultMaxInFlight), orDefault(config.MaxWaiting, DefaultMaxWaiting), config.Source)
 	return e
 }
@@ -204,7 +204,7 @@ func (e *endpoint) checkIdle() {
 	}
 }
 
-// wait returns when nothing runs, waits or is given up; the endpoint must take in nothing after that. It is called once.
+// wait returns when nothing runs, waits or is given up, and dismisses the crew. It is called once.
 func (e *endpoint) wait(ctx context.Context) error {
 	idle := make(chan struct{})
 	e.mu.Lock()

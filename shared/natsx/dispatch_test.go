@@ -159,6 +159,23 @@ func TestPanicIsAnAnswer(t *testing.T) {
 	})
 }
 
+// TestTakenInAfterTheEnd: a request that the subscription still held when the endpoint was found idle, as it may while the
+// connection is down, is worked on.
+func TestTakenInAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEndpoint(&Conn{}, &Endpoint{Handle: func(context.Context, *Request) {}}, zap.NewNop())
+		e.Handle(withBudget("before", time.Second))
+		if err := e.wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		e.Handle(withBudget("after", time.Second))
+		synctest.Wait()
+		if l := e.load(); l.Handled != 2 || l.Running != 0 {
+			t.Errorf("load %+v", l)
+		}
+	})
+}
+
 func TestHeaderBudget(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"": DefaultBudget, "250": 250 * time.Millisecond, "0": 0, "-1": DefaultBudget, "1.5": DefaultBudget,
