@@ -59,19 +59,21 @@ func (in *inbox) open() *pending {
 	return p
 }
 
-// expect notes that s is about to be sent.
-func (in *inbox) expect(s *sent) {
+// expect notes that s is about to be sent, and reports whether any of its calls still waits. Without one s must not be
+// sent: nothing would end it.
+func (in *inbox) expect(s *sent) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if s.id != "" {
-		in.batches[s.id] = s
-	}
 	for _, p := range s.calls {
 		if in.calls[p.id] == p {
 			p.sent = s
 			s.open++
 		}
 	}
+	if s.open > 0 && s.id != "" {
+		in.batches[s.id] = s
+	}
+	return s.open > 0
 }
 
 func (in *inbox) close(p *pending) {

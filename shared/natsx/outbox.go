@@ -152,7 +152,10 @@ func (o *outbox) sendBatch(subject string, list []waiting) {
 		s.id = randomID()
 		m = batch(subject, o.inbox.prefix+s.id, list, now)
 	}
-	o.inbox.expect(s)
+	if !o.inbox.expect(s) {
+		o.over(s)
+		return
+	}
 	if err := o.conn.PublishMsg(m); err != nil {
 		for _, p := range s.calls {
 			p.put(&nats.Msg{Header: nats.Header{statusHeader: {noResponders}}})
@@ -161,9 +164,11 @@ func (o *outbox) sendBatch(subject string, list []waiting) {
 	}
 }
 
+// single is a message with one request. A receiver takes a budget that is not a duration for none, so what is over goes out
+// as 0.
 func single(subject, reply, id string, left time.Duration, data []byte) *nats.Msg {
 	return &nats.Msg{Subject: subject, Reply: reply, Data: data, Header: nats.Header{
-		wire.HeaderBudget:    {strconv.FormatInt(left.Milliseconds(), 10)},
+		wire.HeaderBudget:    {strconv.FormatInt(max(0, left.Milliseconds()), 10)},
 		wire.HeaderRequestID: {id},
 	}}
 }
