@@ -8,7 +8,10 @@ import (
 )
 
 // client is a machine user, or the application that introspects, as the library sees a client.
-type client struct{ id string }
+type client struct {
+	id     string
+	opaque bool // its access tokens
+}
 
 var _ op.Client = client{}
 
@@ -22,12 +25,18 @@ func (c client) ApplicationType() op.ApplicationType  { return op.ApplicationTyp
 func (c client) AuthMethod() oidc.AuthMethod          { return oidc.AuthMethodBasic }
 func (c client) ResponseTypes() []oidc.ResponseType   { return nil }
 func (c client) LoginURL(string) string               { return "" }
-func (c client) AccessTokenType() op.AccessTokenType  { return op.AccessTokenTypeJWT }
 func (c client) IDTokenLifetime() time.Duration       { return idTokenLifetime }
 func (c client) DevMode() bool                        { return false }
 func (c client) IsScopeAllowed(string) bool           { return true }
 func (c client) IDTokenUserinfoClaimsAssertion() bool { return true }
 func (c client) ClockSkew() time.Duration             { return 0 }
+
+func (c client) AccessTokenType() op.AccessTokenType {
+	if c.opaque {
+		return op.AccessTokenTypeBearer
+	}
+	return op.AccessTokenTypeJWT
+}
 
 func (c client) GrantTypes() []oidc.GrantType {
 	return []oidc.GrantType{oidc.GrantTypeBearer, oidc.GrantTypeClientCredentials}

@@ -69,7 +69,16 @@ type User struct {
 	Roles []string `json:"roles"`
 	// Metadata of the user; nil is device_id alone.
 	Metadata map[string]string `json:"metadata,omitempty"`
+	// TokenType of its access tokens, as Zitadel has it for machine users: TokenJWT, or TokenBearer for opaque ones that
+	// introspection alone can read. Empty is TokenJWT.
+	TokenType string `json:"token_type,omitempty"`
 }
+
+// Values of User.TokenType.
+const (
+	TokenJWT    = "jwt"
+	TokenBearer = "bearer"
+)
 
 var userName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$`)
 
@@ -83,6 +92,9 @@ func (u *User) setDefaults() {
 	if u.Metadata == nil {
 		u.Metadata = map[string]string{"device_id": u.DeviceID}
 	}
+	if u.TokenType == "" {
+		u.TokenType = TokenJWT
+	}
 }
 
 func (u *User) check() error {
@@ -94,6 +106,9 @@ func (u *User) check() error {
 	}
 	if slices.Contains(u.Roles, "") {
 		return fmt.Errorf("user %s: a role is empty", u.Name)
+	}
+	if u.TokenType != "" && u.TokenType != TokenJWT && u.TokenType != TokenBearer {
+		return fmt.Errorf("user %s: token type %q is unknown: use %s or %s", u.Name, u.TokenType, TokenJWT, TokenBearer)
 	}
 	return nil
 }

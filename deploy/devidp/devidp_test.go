@@ -443,6 +443,7 @@ func TestConfigIsRefused(t *testing.T) {
 		"unknown algorithm":  {func(c *devidp.Config) { c.Algorithm = "none" }, "algorithm"},
 		"path in a name":     {func(c *devidp.Config) { c.Users = []devidp.User{{Name: "../x"}} }, "user name"},
 		"the reserved name":  {func(c *devidp.Config) { c.Users = []devidp.User{{Name: "api"}} }, "taken"},
+		"a type of token":    {func(c *devidp.Config) { c.Users = []devidp.User{{Name: "a", TokenType: "saml"}} }, "token type"},
 		"an empty role":      {func(c *devidp.Config) { c.Users = []devidp.User{{Name: "a", Roles: []string{""}}} }, "role"},
 		"issuer not a URL":   {func(c *devidp.Config) { c.Issuer = "devidp" }, "issuer"},
 		"a lifetime of none": {func(c *devidp.Config) { c.TokenLifetime = -1 }, "lifetime"},

@@ -71,7 +71,7 @@ func (g *grants) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequ
 }
 
 func (g *grants) issue(ctx context.Context, request *machineRequest) (*op.Response, error) {
-	c := client{id: request.user.Name}
+	c := client{id: request.user.Name, opaque: request.user.opaque()}
 	access, _, validity, err := op.CreateAccessToken(ctx, request, c.AccessTokenType(), g.provider, c, "")
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (g *grants) issue(ctx context.Context, request *machineRequest) (*op.Respon
 	return response, nil
 }
 
-// Introspect says about an active token what the token says about itself.
+// Introspect says about an active token what the token says about itself. About an opaque one the storage has said it.
 func (g *grants) Introspect(ctx context.Context, r *op.Request[op.IntrospectionRequest]) (*op.Response, error) {
 	response, err := g.LegacyServer.Introspect(ctx, r)
 	if err != nil {
@@ -103,11 +103,14 @@ func (g *grants) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 	if !ok || !answer.Active {
 		return response, nil
 	}
+	answer.Issuer = op.IssuerFromContext(ctx)
+	if answer.JWTID != "" {
+		return response, nil
+	}
 	claims, err := op.VerifyAccessToken[*oidc.AccessTokenClaims](ctx, r.Data.Token, g.provider.AccessTokenVerifier(ctx))
 	if err != nil {
 		return nil, op.NewStatusError(oidc.ErrServerError().WithParent(err), http.StatusInternalServerError)
 	}
-	answer.Issuer = claims.Issuer
 	answer.Audience = claims.Audience
 	answer.Expiration = claims.Expiration
 	answer.IssuedAt = claims.IssuedAt

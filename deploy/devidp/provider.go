@@ -1,7 +1,6 @@
 package devidp
 
 import (
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -62,11 +61,8 @@ func (p *Provider) newOIDC() (http.Handler, error) {
 		Revocation:    op.NewEndpoint("/oauth/v2/revoke"),
 		JwksURI:       op.NewEndpoint("/oauth/v2/keys"),
 	}
-	// The crypto key seals opaque tokens, of which this provider issues none; the library wants one all the same.
 	config := &op.Config{AuthMethodPost: true, AuthMethodPrivateKeyJWT: true}
-	if _, err := rand.Read(config.CryptoKey[:]); err != nil {
-		return nil, err
-	}
+	copy(config.CryptoKey[:], p.store.get().TokenKey)
 	storage := &storage{store: p.store, project: p.config.Project, lifetime: p.config.TokenLifetime}
 	provider, err := op.NewProvider(config, storage, op.StaticIssuer(p.config.Issuer),
 		op.WithAllowInsecure(), // http on loopback and inside a container network
@@ -92,10 +88,10 @@ func (p *Provider) Project() string { return p.config.Project }
 // DiscoveryURL is where the provider describes itself.
 func (p *Provider) DiscoveryURL() string { return p.config.Issuer + oidc.DiscoveryEndpoint }
 
-// KeyFile is the path of a user's machine key.
+// KeyFile is the path of a user's machine key, or of that of the application "api", which may introspect.
 func (p *Provider) KeyFile(user string) string { return KeyFilePath(p.config.DataDir, user) }
 
-// SecretFile is the path of a user's client secret, or of the secret of the application "api", which may introspect.
+// SecretFile is the path of a user's client secret, or of that of the application "api".
 func (p *Provider) SecretFile(client string) string { return secretPath(p.config.DataDir, client) }
 
 // NewUserInfo says what AddUser made.

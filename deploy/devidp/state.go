@@ -1,6 +1,7 @@
 package devidp
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,14 +24,25 @@ type state struct {
 	Keys         []storedKey          `json:"keys"` // the last one signs, all are published
 	Users        []storedUser         `json:"users"`
 	Revoked      map[string]time.Time `json:"revoked"` // token id -> when it may be forgotten
+	// TokenKey seals opaque tokens: 32 bytes. Opaque is what is known of them, by token id.
+	TokenKey []byte                 `json:"token_key"`
+	Opaque   map[string]opaqueToken `json:"opaque"`
 
 	opened []signingKey // of Keys, in their order
 }
 
 // apiClient is the one application that may introspect tokens, as a Zitadel project has one of type API.
 type apiClient struct {
-	ID         string `json:"id"`
-	SecretHash string `json:"secret_hash"`
+	ID         string    `json:"id"`
+	SecretHash string    `json:"secret_hash"`
+	Key        publicKey `json:"key"`
+}
+
+// opaqueToken is what an opaque token stands for.
+type opaqueToken struct {
+	Scopes  []string  `json:"scopes"`
+	Issued  time.Time `json:"issued"`
+	Expires time.Time `json:"expires"`
 }
 
 func (s *state) userByName(name string) (storedUser, bool) {
@@ -66,6 +78,7 @@ type store struct {
 const (
 	stateFile     = "state.json"
 	apiClientName = "api"
+	tokenKeyBytes = 32
 )
 
 // openStore loads the state below dir or makes the first one there.
@@ -78,7 +91,7 @@ func openStore(dir, algorithm string) (*store, error) {
 	st := &store{dir: dir}
 	raw, err := os.ReadFile(st.path())
 	if errors.Is(err, fs.ErrNotExist) {
-		return st, st.create(algorithm)
+		raw, err = []byte("{}"), nil
 	}
 	if err != nil {
 		return nil, err
@@ -88,29 +101,53 @@ func openStore(dir, algorithm string) (*store, error) {
 		return nil, fmt.Errorf("%s: %w; remove the directory to begin anew", st.path(), err)
 	}
 	st.current.Store(loaded)
-	return st, nil
+	return st, st.update(func(s *state) error { return s.complete(dir, algorithm) })
 }
 
 func (st *store) path() string { return filepath.Join(st.dir, stateFile) }
 
 func (st *store) get() *state { return st.current.Load() }
 
-func (st *store) create(algorithm string) error {
-	secret := newSecret()
-	if err := writeSecretFile(secretPath(st.dir, apiClientName), []byte(secret+"\n")); err != nil {
-		return err
-	}
-	key, err := newStoredKey(algorithm)
-	if err != nil {
-		return err
-	}
-	st.current.Store(&state{})
-	return st.update(func(s *state) error {
+// complete makes what is missing: everything in a new state, what came later in that of an older version.
+func (s *state) complete(dir, algorithm string) error {
+	if s.Organization == "" {
 		s.Organization = newID()
-		s.API = apiClient{ID: apiClientName, SecretHash: hashSecret(secret)}
+	}
+	if s.API.SecretHash == "" {
+		secret := newSecret()
+		if err := writeSecretFile(secretPath(dir, apiClientName), []byte(secret+"\n")); err != nil {
+			return err
+		}
+		s.API.ID, s.API.SecretHash = apiClientName, hashSecret(secret)
+	}
+	if s.API.Key.ID == "" {
+		key, private, err := newMachineKey()
+		if err != nil {
+			return err
+		}
+		file, err := json.Marshal(applicationKeyFile{Type: applicationKeyType, KeyID: key.ID, Key: private, AppID: newID(), ClientID: s.API.ID})
+		if err != nil {
+			return err
+		}
+		if err := writeSecretFile(KeyFilePath(dir, apiClientName), file); err != nil {
+			return err
+		}
+		s.API.Key = key
+	}
+	if len(s.Keys) == 0 {
+		key, err := newStoredKey(algorithm)
+		if err != nil {
+			return err
+		}
 		s.Keys = []storedKey{key}
-		return nil
-	})
+	}
+	if len(s.TokenKey) != tokenKeyBytes {
+		s.TokenKey = make([]byte, tokenKeyBytes)
+		if _, err := rand.Read(s.TokenKey); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // update puts a changed copy of the state in force once it is on disk. An error of change leaves everything as it was.
@@ -130,6 +167,7 @@ func (st *store) update(change func(*state) error) error {
 	}
 	now := time.Now()
 	maps.DeleteFunc(next.Revoked, func(_ string, until time.Time) bool { return until.Before(now) })
+	maps.DeleteFunc(next.Opaque, func(_ string, o opaqueToken) bool { return o.Expires.Before(now) })
 	if raw, err = json.MarshalIndent(next, "", "  "); err != nil {
 		return err
 	}
@@ -151,6 +189,9 @@ func decodeState(raw []byte) (*state, error) {
 	if s.Revoked == nil {
 		s.Revoked = map[string]time.Time{}
 	}
+	if s.Opaque == nil {
+		s.Opaque = map[string]opaqueToken{}
+	}
 	for _, k := range s.Keys {
 		opened, err := k.open()
 		if err != nil {
@@ -161,13 +202,17 @@ func decodeState(raw []byte) (*state, error) {
 	return s, nil
 }
 
-// machineKey returns the public key that verifies the assertions of the user with this id.
-func (s *state) machineKey(keyID, userID string) (*jose.JSONWebKey, error) {
-	u, ok := s.userByID(userID)
-	if !ok || u.Key.ID != keyID {
-		return nil, fmt.Errorf("no machine key %q of user %q", keyID, userID)
+// machineKey returns the public key that verifies the assertions of the user with this id, or of the application.
+func (s *state) machineKey(keyID, clientID string) (*jose.JSONWebKey, error) {
+	known := s.API.Key
+	if clientID != s.API.ID {
+		u, _ := s.userByID(clientID)
+		known = u.Key
 	}
-	key, err := u.Key.open()
+	if keyID == "" || known.ID != keyID {
+		return nil, fmt.Errorf("no machine key %q of %q", keyID, clientID)
+	}
+	key, err := known.open()
 	if err != nil {
 		return nil, err
 	}

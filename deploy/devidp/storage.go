@@ -98,13 +98,21 @@ func (s *storage) ClientCredentialsTokenRequest(_ context.Context, clientID stri
 	return s.request(u, ok, scopes, []string{"pwd"})
 }
 
-// CreateAccessToken gives the token its id and its end. Nothing is kept: introspection knows a session by the id.
+// CreateAccessToken gives the token its id and its end. Of a JWT nothing is kept: introspection knows a session by the id. Of an
+// opaque token everything is, but not the token.
 func (s *storage) CreateAccessToken(_ context.Context, request op.TokenRequest) (string, time.Time, error) {
 	r, ok := request.(*machineRequest)
 	if !ok {
 		return "", time.Time{}, errNoPeople()
 	}
-	return newTokenID(r.user.Session), r.received.Add(s.lifetime), nil
+	id, expires := newTokenID(r.user.Session), r.received.Add(s.lifetime)
+	if !r.user.opaque() {
+		return id, expires, nil
+	}
+	return id, expires, s.store.update(func(next *state) error {
+		next.Opaque[id] = opaqueToken{Scopes: r.scopes, Issued: r.received, Expires: expires}
+		return nil
+	})
 }
 
 // GetPrivateClaimsFromRequest returns the claims of an access token beyond the registered ones.
@@ -150,15 +158,26 @@ func (s *storage) SetIntrospectionFromToken(_ context.Context, response *oidc.In
 	response.Subject = u.ID
 	response.ClientID = u.Name
 	response.TokenType = oidc.BearerToken
+	st := s.store.get()
+	if opaque, ok := st.Opaque[tokenID]; ok {
+		response.JWTID = tokenID
+		response.Audience = audience(u.Name, opaque.Scopes)
+		response.Expiration = oidc.FromTime(opaque.Expires)
+		response.IssuedAt, response.AuthTime, response.NotBefore = oidc.FromTime(opaque.Issued), oidc.FromTime(opaque.Issued), oidc.FromTime(opaque.Issued)
+		response.Claims = accessClaims(u, st.Organization, s.project, opaque.Scopes)
+	}
 	return nil
 }
 
-// liveToken returns the user of a token that was neither revoked nor issued before the user's last deactivation.
+// liveToken returns the user of a token that was neither revoked nor issued before the user's last deactivation. The end of a
+// JWT was checked before.
 func (s *storage) liveToken(tokenID, subject string) (storedUser, error) {
 	st := s.store.get()
 	u, ok := st.userByID(subject)
 	_, revoked := st.Revoked[tokenID]
-	if !ok || !u.Active || revoked || !tokenIDIsOf(tokenID, u.Session) {
+	opaque, kept := st.Opaque[tokenID]
+	ended := u.opaque() && (!kept || !time.Now().Before(opaque.Expires))
+	if !ok || !u.Active || revoked || ended || !tokenIDIsOf(tokenID, u.Session) {
 		return storedUser{}, oidc.ErrAccessDenied().WithDescription("access token invalid")
 	}
 	return u, nil

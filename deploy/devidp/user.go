@@ -20,6 +20,8 @@ type storedUser struct {
 	Key        publicKey `json:"key"`
 }
 
+func (u storedUser) opaque() bool { return u.TokenType == TokenBearer }
+
 // publicKey is the half of a machine key that the provider keeps.
 type publicKey struct {
 	ID   string `json:"id"`
@@ -44,7 +46,32 @@ type KeyFile struct {
 
 const keyFileType = "serviceaccount"
 
-// KeyFilePath is where a user's machine key lies below the data directory.
+// applicationKeyFile is the key of an application of type API as Zitadel's console hands it out.
+type applicationKeyFile struct {
+	Type     string `json:"type"` // application
+	KeyID    string `json:"keyId"`
+	Key      string `json:"key"` // PEM, PKCS #1
+	AppID    string `json:"appId"`
+	ClientID string `json:"clientId"`
+}
+
+const applicationKeyType = "application"
+
+// newMachineKey makes a key, and returns the half that the provider keeps and the private one as PEM, PKCS #1.
+func newMachineKey() (kept publicKey, private string, err error) {
+	key, err := rsa.GenerateKey(rand.Reader, rsaBits)
+	if err != nil {
+		return publicKey{}, "", err
+	}
+	pkix, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return publicKey{}, "", err
+	}
+	kept = publicKey{ID: newID(), PKIX: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pkix}))}
+	return kept, string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})), nil
+}
+
+// KeyFilePath is where a user's machine key lies below the data directory, or that of the application "api".
 func KeyFilePath(dataDir, user string) string { return filepath.Join(dataDir, "keys", user+".json") }
 
 // secretPath is where a client's secret lies below the data directory.
@@ -56,18 +83,12 @@ func newUser(dataDir string, u User) (storedUser, error) {
 	if err := u.check(); err != nil {
 		return storedUser{}, err
 	}
-	private, err := rsa.GenerateKey(rand.Reader, rsaBits)
+	key, private, err := newMachineKey()
 	if err != nil {
 		return storedUser{}, err
 	}
-	pkix, err := x509.MarshalPKIXPublicKey(private.Public())
-	if err != nil {
-		return storedUser{}, err
-	}
-	made := storedUser{User: u, ID: newID(), Active: true, Session: newID()}
-	made.Key = publicKey{ID: newID(), PKIX: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pkix}))}
-	pkcs1 := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)})
-	file, err := json.Marshal(KeyFile{Type: keyFileType, KeyID: made.Key.ID, Key: string(pkcs1), UserID: made.ID})
+	made := storedUser{User: u, ID: newID(), Active: true, Session: newID(), Key: key}
+	file, err := json.Marshal(KeyFile{Type: keyFileType, KeyID: key.ID, Key: private, UserID: made.ID})
 	if err != nil {
 		return storedUser{}, err
 	}

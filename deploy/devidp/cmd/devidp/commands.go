@@ -173,6 +173,7 @@ func addUser(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	set, data, parse := flags("add-user", stderr)
 	set.StringVar(&u.Name, "user", "", "user `name`")
 	set.StringVar(&u.DeviceID, "device-id", "", "the claim device_id (default the name)")
+	set.StringVar(&u.TokenType, "token-type", devidp.TokenJWT, "`type` of its access tokens: "+devidp.TokenJWT+", or "+devidp.TokenBearer+" for opaque ones")
 	roles := set.String("roles", devidp.DefaultRole, "comma-separated `roles` in the project; empty for none")
 	if err := parse(args); err != nil {
 		return err

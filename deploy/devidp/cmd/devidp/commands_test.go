@@ -47,6 +47,10 @@ func TestCommands(t *testing.T) {
 		t.Errorf("add-user says %q", out)
 	}
 	ok(t, "token", "-data", data, "-user", "sensor-new")
+	ok(t, "add-user", "-data", data, "-user", "sensor-opaque", "-token-type", "bearer")
+	if opaque := ok(t, "token", "-data", data, "-user", "sensor-opaque"); strings.Count(opaque, ".") == 2 {
+		t.Error("a user of type bearer got a JWT")
+	}
 	ok(t, "rotate", "-data", data, "-algorithm", "EdDSA")
 	ok(t, "deactivate", "-data", data, "-user", "sensor-a")
 	if code, _, errors := call(t, "token", "-data", data, "-user", "sensor-a"); code != exitFailure || !strings.Contains(errors, "not active") {
