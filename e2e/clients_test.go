@@ -49,8 +49,8 @@ func TestWhereTheTokenIs(t *testing.T) {
 				{"a newline behind it", map[string]string{"auth_token": token + "\n"}, "token_malformed"},
 				{"Bearer before it", map[string]string{"auth_token": "Bearer " + token}, "token_malformed"},
 				{"opaque", map[string]string{"auth_token": "k7HHkd93hF4cTTsGJpxQ"}, "token_opaque"},
-				{"dots", map[string]string{"auth_token": strings.Repeat(".", 10000)}, "token_malformed"},
-				{"noise", map[string]string{"auth_token": strings.Repeat("\U0001f4a3", 100)}, "token_opaque"},
+				{"dots", map[string]string{"auth_token": strings.Repeat(".", 10000)}, "token_opaque"},
+				{"noise", map[string]string{"auth_token": strings.Repeat("\U0001f4a3", 100)}, "token_malformed"},
 				{"20 KB", map[string]string{"auth_token": strings.Repeat("a", 20<<10)}, "token_too_large"},
 				{"64 KB", map[string]string{"auth_token": strings.Repeat("a", 64<<10)}, "request_too_large"},
 			} {

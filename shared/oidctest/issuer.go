@@ -43,13 +43,14 @@ func New(t testing.TB, algs ...string) *Issuer {
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.discovery)
 	mux.HandleFunc("GET /oauth/v2/keys", i.jwks)
 	mux.HandleFunc("POST /oauth/v2/introspect", i.introspect)
-	i.server = httptest.NewServer(mux)
+	i.server = httptest.NewUnstartedServer(mux)
+	i.URL = "http://" + i.server.Listener.Addr().String()
+	i.server.Start()
 	t.Cleanup(func() {
 		i.faults.release()
 		i.server.CloseClientConnections()
 		i.server.Close()
 	})
-	i.URL = i.server.URL
 	if len(algs) == 0 {
 		algs = []string{"RS256"}
 	}
