@@ -43,6 +43,19 @@ func TestSource(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// volume puts text into a directory of its own and swaps the link ..data to it, as Kubernetes does.
+	volume := func(name, text string) {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(name+"/rules.yaml", text)
+		if err := os.Symlink(name, filepath.Join(dir, "..tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	write("rules.yaml", first)
 	s := newStore(zap.NewNop(), "")
 	source := rulesFile(config.Path(file), s)
@@ -64,6 +77,9 @@ func TestSource(t *testing.T) {
 		{"linked", func() { write("a.yaml", second); link("a.yaml") }, hashOf(t, second), 4},
 		{"link swapped", func() { write("b.yaml", first); link("b.yaml") }, hashOf(t, first), 5},
 		{"link to nothing", func() { link("none.yaml") }, hashOf(t, first), 5},
+		{"mounted volume", func() { volume("..1", second); link("..data/rules.yaml") }, hashOf(t, second), 6},
+		{"mounted volume swapped", func() { volume("..2", first) }, hashOf(t, first), 7},
+		{"mounted volume swapped for a broken one", func() { volume("..3", "rules: [") }, hashOf(t, first), 7},
 	} {
 		step.do()
 		source.look()
