@@ -80,7 +80,8 @@ func (f *Follower) watch(ctx context.Context) error {
 	f.Begin()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	behind := false
+	// due is the revision at the look before; moved says that the watch brought something since.
+	due, moved := uint64(0), false
 	for {
 		select {
 		case <-ctx.Done():
@@ -90,7 +91,7 @@ func (f *Follower) watch(ctx context.Context) error {
 				return errEnded
 			}
 			if e != nil {
-				last = max(last, e.Revision())
+				last, moved = max(last, e.Revision()), true
 			}
 			f.Each(e)
 		case <-tick.C:
@@ -99,12 +100,10 @@ func (f *Follower) watch(ctx context.Context) error {
 			case err != nil: // that says nothing about the bucket: the watch will tell, or a later look
 			case !at.Equal(made):
 				return errMadeAnew
-			case now <= last:
-				behind = false
-			case behind: // at two looks: there was a second to deliver it, or it was of another key
+			case due > last && !moved: // there was a second to deliver it, or it was of another key
 				return errBehind
-			default:
-				behind = true
+			default: // one that is still being delivered is not behind, however many are written meanwhile
+				due, moved = now, false
 			}
 		}
 	}
