@@ -126,8 +126,7 @@ func (b *Bucket) apply(t *tables, e jetstream.KeyValueEntry) {
 	if err != nil {
 		b.log.Error("an entry of the device registry is broken; it is left out, and its device id stays taken", zap.String("key", e.Key()), zap.Error(err))
 		if device, err := deviceOf(e.Key()); err == nil {
-			t.remove(device)
-			t.byDevice.Store(device, Identity{})
+			t.block(device)
 		}
 		return
 	}

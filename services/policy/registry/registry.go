@@ -39,17 +39,30 @@ type tables struct {
 	byDevice   sync.Map // device id -> Identity
 }
 
+// put registers e. A device id that has an owner is never without one in between: somebody else could be admitted to it.
 func (t *tables) put(e *Entry) {
-	t.remove(e.DeviceID)
-	t.byDevice.Store(e.DeviceID, e.Identity)
+	t.own(e.DeviceID, e.Identity)
 	t.byIdentity.Store(e.Identity, &e.Device)
 }
 
-func (t *tables) remove(deviceID string) {
-	owner, ok := t.byDevice.LoadAndDelete(deviceID)
-	if !ok {
-		return
+// block keeps a device id from everybody.
+func (t *tables) block(deviceID string) { t.own(deviceID, Identity{}) }
+
+// own gives a device id to an identity and takes it from the one before.
+func (t *tables) own(deviceID string, id Identity) {
+	if before, ok := t.byDevice.Swap(deviceID, id); ok && before != id {
+		t.disown(before, deviceID)
 	}
+}
+
+func (t *tables) remove(deviceID string) {
+	if owner, ok := t.byDevice.LoadAndDelete(deviceID); ok {
+		t.disown(owner, deviceID)
+	}
+}
+
+// disown forgets that an identity is this device; owner is an Identity.
+func (t *tables) disown(owner any, deviceID string) {
 	if d, ok := t.byIdentity.Load(owner); ok && d.(*rules.Device).DeviceID == deviceID {
 		t.byIdentity.Delete(owner)
 	}

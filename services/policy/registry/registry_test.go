@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"harmony.internal/authcallout/services/policy/rules"
@@ -109,6 +110,28 @@ func TestTables(t *testing.T) {
 	if fail := r.Would(alice, "a"); fail != nil {
 		t.Errorf("an id that was freed: %v", fail)
 	}
+}
+
+// TestOwnedIDIsNeverFree: while the entry of a device is written again nobody else can have its id, not for a moment.
+func TestOwnedIDIsNeverFree(t *testing.T) {
+	r := filled(Optional, nil)
+	entries := r.current.Load()
+	ctx, cancel := context.WithCancel(t.Context())
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for ctx.Err() == nil {
+			entries.put(&Entry{alice, rules.Device{DeviceID: "a"}})
+			entries.block("a")
+		}
+	})
+	for range 100_000 {
+		if fail := r.Would(bob, "a"); fail == nil || fail.Code != wire.DeviceIDTaken {
+			t.Errorf("another identity: %v, want %v", fail, wire.DeviceIDTaken)
+			break
+		}
+	}
+	cancel()
+	writing.Wait()
 }
 
 func TestFile(t *testing.T) {
