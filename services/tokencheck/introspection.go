@@ -113,6 +113,7 @@ type introspector struct {
 	slots    chan struct{}
 	known    *lru.Cache[[sha256.Size]byte, *introspected]
 	endpoint atomic.Pointer[foundEndpoint]
+	locating singleflight.Group // while questions wait for one, discovery is not asked again
 	failing  atomic.Bool
 	stats    introspectorStats
 }
@@ -277,13 +278,14 @@ func (i *introspector) post(ctx context.Context, token string) ([]byte, error) {
 	req.Header = header
 	resp, err := i.client.Do(req)
 	if err != nil {
+		i.endpoint.Store(nil) // it may have moved
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }() // what is left of the body is of no interest
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusForbidden:
-		i.endpoint.Store(nil) // it may have moved
+		i.endpoint.Store(nil)
 		return nil, fmt.Errorf("%w: %s answered %d", errRefused, uri, resp.StatusCode)
 	default:
 		i.endpoint.Store(nil)
@@ -301,9 +303,18 @@ func (i *introspector) locate(ctx context.Context) (string, error) {
 	if i.cfg.Endpoint != "" {
 		return i.cfg.Endpoint, nil
 	}
-	if found := i.endpoint.Load(); found != nil && i.now().Sub(found.at) < endpointKept {
-		return found.uri, nil
+	if kept := i.endpoint.Load(); kept != nil && i.now().Sub(kept.at) < endpointKept {
+		return kept.uri, nil
 	}
+	found, err, _ := i.locating.Do("", func() (any, error) { return i.discover(ctx) })
+	if err != nil {
+		return "", err
+	}
+	return found.(string), nil
+}
+
+// discover asks for the endpoint and keeps it.
+func (i *introspector) discover(ctx context.Context) (string, error) {
 	doc, err := i.source.discover(ctx)
 	if err != nil {
 		return "", fmt.Errorf("discovery: %w", err)

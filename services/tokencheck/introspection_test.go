@@ -300,6 +300,38 @@ func TestIntrospectionIsShared(t *testing.T) {
 	}
 }
 
+// TestIntrospectionDiscoversOnce: questions that wait for the endpoint ask discovery once together. It shares its few
+// connections with the keys.
+func TestIntrospectionDiscoversOnce(t *testing.T) {
+	idp := oidctest.New(t)
+	v := newTestVerifier(t, time.Now, introspecting(t, idp, introspectOpaque))
+	release := make(chan struct{})
+	idp.Handle(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/openid-configuration") {
+			_ = json.NewEncoder(w).Encode(idp.AccessToken("a").With(oidctest.Claims{"active": true}))
+			return
+		}
+		<-release
+		_, _ = fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"introspection_endpoint":%q}`, idp.URL, idp.URL+"/oauth/v2/keys", idp.URL+"/oauth/v2/introspect")
+	})
+	before := idp.Discoveries()
+	const questions = 50
+	var logins sync.WaitGroup
+	for n := range questions {
+		logins.Go(func() {
+			if _, fail := v.verify(longBudget(t), fmt.Sprintf("opaque-token-%d", n), ""); fail != nil {
+				t.Error(fail)
+			}
+		})
+	}
+	natstest.Eventually(t, "all wait", func() bool { return len(v.opaque.introspector.slots) == questions })
+	close(release)
+	logins.Wait()
+	if n := idp.Discoveries() - before; n != 1 {
+		t.Errorf("discovery was asked %d times, want once", n)
+	}
+}
+
 // TestIntrospectionMemory: an answer is believed for cache_ttl, one that is not active for less, and never beyond exp.
 func TestIntrospectionMemory(t *testing.T) {
 	idp := oidctest.New(t)
