@@ -179,8 +179,18 @@ func TestRestartInOutage(t *testing.T) {
 	idp.Heal()
 	c.ahead += time.Minute
 	judged(t, third.verifier, token, "", 0)
+	keys := third.verifier.issuers[idp.URL].keys
 	if st := third.verifier.issuers[idp.URL].stats(); st.AgeSeconds > 5 || st.Restored {
 		t.Errorf("%+v", st)
+	}
+	// The login did not wait for the file.
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if kept, err := keys.file.load(c.now()); err == nil && kept.asked.Unix() == keys.current.Load().asked.Unix() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the new keys are not on disk")
+		}
 	}
 }
 
