@@ -106,15 +106,51 @@ func audience(raw json.RawMessage) ([]string, bool) {
 	if isString(raw, &one) {
 		return []string{one}, true
 	}
-	var list []*string
-	if bytes.HasPrefix(raw, []byte("[")) && json.Unmarshal(raw, &list) == nil && len(list) <= maxAudiences && !slices.Contains(list, nil) {
-		out := make([]string, len(list))
-		for i, s := range list {
-			out[i] = *s
-		}
-		return out, true
+	if list, ok := texts(raw); ok && len(list) <= maxAudiences {
+		return list, true
 	}
 	return nil, false
+}
+
+// texts decodes raw, a value of strict JSON, when it is an array of strings; null in it is none.
+func texts(raw json.RawMessage) ([]string, bool) {
+	if len(raw) < 2 || raw[0] != '[' {
+		return nil, false
+	}
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		return escapedTexts(raw)
+	}
+	out := make([]string, 0, 2)
+	rest := raw[1 : len(raw)-1]
+	for {
+		begin := bytes.IndexByte(rest, '"')
+		between := rest
+		if begin >= 0 {
+			between = rest[:begin]
+		}
+		// Strict JSON has a comma between two elements and nowhere else, so that anything besides is another kind of value.
+		if len(bytes.Trim(between, ", \t\r\n")) > 0 {
+			return nil, false
+		}
+		if begin < 0 {
+			return out, true
+		}
+		rest = rest[begin+1:]
+		end := bytes.IndexByte(rest, '"')
+		out, rest = append(out, string(rest[:end])), rest[end+1:]
+	}
+}
+
+func escapedTexts(raw json.RawMessage) ([]string, bool) {
+	var list []*string
+	if json.Unmarshal(raw, &list) != nil || slices.Contains(list, nil) {
+		return nil, false
+	}
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = *s
+	}
+	return out, true
 }
 
 // checkAudience wants one of the issuer's audiences (RFC 7519 section 4.1.3, RFC 8725 section 3.9).

@@ -3,6 +3,7 @@ package tokencheck
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -99,6 +100,20 @@ func FuzzClaims(f *testing.F) {
 		for _, at := range []int64{c.expires, c.issued, c.before} {
 			if at < 0 || at > maxTime {
 				t.Fatalf("a time of %d", at)
+			}
+		}
+		for name, raw := range c.all {
+			got, ok := texts(raw)
+			if want, wanted := escapedTexts(raw); raw[0] == '[' && (ok != wanted || !slices.Equal(got, want)) {
+				t.Fatalf("%s: texts %q %v, want %q %v", name, got, ok, want, wanted)
+			}
+			if raw[0] != '{' {
+				continue
+			}
+			names, ok := memberNames(raw)
+			object, _ := exact[name].(map[string]any)
+			if want := slices.Sorted(maps.Keys(object)); !ok || !slices.Equal(slices.Sorted(slices.Values(names)), want) {
+				t.Fatalf("%s: members %q %v, want %q", name, names, ok, want)
 			}
 		}
 		// Whatever else it holds, reading on must not panic.

@@ -10,21 +10,10 @@ import (
 	"harmony.internal/authcallout/shared/wire"
 )
 
-// header is the JOSE header (RFC 7515 section 4) as far as it is used. The members of the second block must not be
-// there: each would have the token itself say how it is to be verified (RFC 8725 section 3.10).
+// header is the JOSE header (RFC 7515 section 4) as far as it is used.
 type header struct {
-	Algorithm string          `json:"alg"`
-	KeyID     json.RawMessage `json:"kid"`
-	Type      json.RawMessage `json:"typ"`
-
-	Critical json.RawMessage `json:"crit"`
-	Unencode json.RawMessage `json:"b64"`
-	Key      json.RawMessage `json:"jwk"`
-	KeySet   json.RawMessage `json:"jku"`
-	CertURL  json.RawMessage `json:"x5u"`
-	Certs    json.RawMessage `json:"x5c"`
-	Encrypt  json.RawMessage `json:"enc"` // of a JWE (RFC 7516 section 4.1.2)
-	Compress json.RawMessage `json:"zip"` // of a JWE (RFC 7516 section 4.1.3)
+	Algorithm string
+	KeyID     json.RawMessage // as it stands; nil when absent
 
 	kid string
 	typ string // in small letters and without application/; empty when absent
@@ -40,25 +29,27 @@ var (
 	headerNames  = []string{"alg", "kid", "typ", "cty", "crit", "b64", "jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "zip", "enc"}
 )
 
+// forbiddenHeaders must not be there: each would have the token itself say how it is to be verified (RFC 8725 section
+// 3.10), or belongs to a JWE (RFC 7516 sections 4.1.2 and 4.1.3).
+var forbiddenHeaders = []string{"crit", "b64", "jwk", "jku", "x5u", "x5c", "enc", "zip"}
+
 // parseHeader reads a header strictly and refuses what no token for this system carries.
 func parseHeader(data []byte) (*header, *wire.Error) {
-	if err := strictjson.CheckObject(data, headerLimits, headerNames...); err != nil {
+	members, err := strictjson.Members(data, headerLimits, headerNames...)
+	if err != nil {
 		return nil, wire.Fail(wire.TokenMalformed, "header", err)
 	}
-	h := &header{}
-	if err := json.Unmarshal(data, h); err != nil {
-		return nil, wire.Fail(wire.TokenMalformed, "header: a member of the wrong type", nil)
-	}
-	for _, forbidden := range []struct {
-		name  string
-		value json.RawMessage
-	}{{"crit", h.Critical}, {"b64", h.Unencode}, {"jwk", h.Key}, {"jku", h.KeySet}, {"x5u", h.CertURL}, {"x5c", h.Certs}, {"enc", h.Encrypt}, {"zip", h.Compress}} {
-		if forbidden.value != nil {
-			return nil, wire.Fail(wire.HeaderForbidden, forbidden.name, nil)
+	for _, name := range forbiddenHeaders {
+		if _, there := members[name]; there {
+			return nil, wire.Fail(wire.HeaderForbidden, name, nil)
 		}
 	}
-	if h.Type != nil {
-		if !isString(h.Type, &h.typ) || h.typ == "" {
+	h := &header{KeyID: members["kid"]}
+	if alg, there := members["alg"]; there && string(alg) != "null" && !isString(alg, &h.Algorithm) {
+		return nil, wire.Fail(wire.TokenMalformed, "header: alg is not a string", nil)
+	}
+	if typ, there := members["typ"]; there {
+		if !isString(typ, &h.typ) || h.typ == "" {
 			return nil, wire.Fail(wire.TokenMalformed, "header: typ is not a media type", nil)
 		}
 		// It compares without case and without the prefix application/ (RFC 7515 section 4.1.9).
@@ -89,7 +80,7 @@ func (h *header) checkKeyID() *wire.Error {
 	if h.KeyID == nil {
 		return nil
 	}
-	if err := json.Unmarshal(h.KeyID, &h.kid); err != nil || h.kid == "" || len(h.kid) > maxKeyIDBytes || strings.ContainsFunc(h.kid, notPrintable) {
+	if !isString(h.KeyID, &h.kid) || h.kid == "" || len(h.kid) > maxKeyIDBytes || strings.ContainsFunc(h.kid, notPrintable) {
 		return wire.Fail(wire.KeyIDMissing, "", nil)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"harmony.internal/authcallout/shared/strictjson"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -20,15 +21,15 @@ func (c *claims) roles(claim string) ([]string, *wire.Error) {
 		return nil, nil
 	}
 	var names []string
-	var object map[string]json.RawMessage
-	switch {
-	case raw[0] == 'n': // null
-	case raw[0] == '[' && json.Unmarshal(raw, &names) == nil:
-	case raw[0] == '{' && json.Unmarshal(raw, &object) == nil:
-		for name := range object {
-			names = append(names, name)
-		}
+	ok := true
+	switch raw[0] {
+	case 'n': // null
+	case '{':
+		names, ok = memberNames(raw)
 	default:
+		names, ok = texts(raw)
+	}
+	if !ok {
 		return nil, wire.Fail(wire.ClaimInvalid, "roles_claim is neither a list of names nor an object", nil)
 	}
 	if len(names) > maxRoles || slices.ContainsFunc(names, func(n string) bool { return n == "" || len(n) > maxRoleBytes }) {
@@ -36,6 +37,16 @@ func (c *claims) roles(claim string) ([]string, *wire.Error) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+// memberNames returns the names of an object's members.
+func memberNames(raw json.RawMessage) ([]string, bool) {
+	var names []string
+	r := strictjson.NewReader(raw, claimLimits)
+	for o := (strictjson.Object{}); r.Member(&o); r.Skip() {
+		names = append(names, o.Name)
+	}
+	return names, r.End() == nil
 }
 
 // member returns the member called name or, where there is none, what the dots in name lead to.
