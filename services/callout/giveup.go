@@ -36,14 +36,21 @@ func (g *giveUps) add(m message, fail *wire.Error) {
 	}
 }
 
-// run works until ctx ends.
+// run works until ctx ends, and then on what is left.
 func (g *giveUps) run(ctx context.Context) {
 	for {
 		select {
-		case <-ctx.Done():
-			return
 		case x := <-g.queue:
 			g.do(x.message, x.fail)
+		case <-ctx.Done():
+			for {
+				select {
+				case x := <-g.queue:
+					g.do(x.message, x.fail)
+				default:
+					return
+				}
+			}
 		}
 	}
 }

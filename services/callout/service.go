@@ -173,7 +173,11 @@ func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler, watch
 	defer stop()
 
 	giveUps := newGiveUps(h.giveUp, h.giveUpUnread)
-	running.Go(func() { giveUps.run(background) })
+	giving, stopGiving := context.WithCancel(background)
+	var gone sync.WaitGroup
+	gone.Go(func() { giveUps.run(giving) })
+	defer gone.Wait() // before what publishes its records ends
+	defer stopGiving()
 	if p := s.recorder.publish; p != nil {
 		running.Go(func() { p.run(background, conn, s.deps.Log) })
 		running.Go(func() {
