@@ -54,10 +54,11 @@ func (a *admission) offer(r *Request, now time.Time) (run bool, gone []givenUp) 
 		return false, []givenUp{{r, wire.Overloaded}}
 	}
 	a.limit.bound = true
+	a.place(r)
 	if a.count() >= a.maxWaiting {
 		gone = append(gone, givenUp{a.popOldest(), wire.Overloaded})
 	}
-	a.lane(r).push(r)
+	a.lanes[r.lane].push(r)
 	a.waits++
 	return false, gone
 }
@@ -107,12 +108,16 @@ func (a *admission) inTime(r *Request, now time.Time) bool {
 
 func (a *admission) count() int { return a.waits }
 
-// lane returns the one in which r waits.
-func (a *admission) lane(r *Request) *lane {
-	if a.source == nil {
-		return &a.lanes[0]
+// full says whether some of n more would have to wait.
+func (a *admission) full(n int) bool { return a.running+n > a.limit.current }
+
+// place finds the lane in which r would wait, unless that was done. It may take a while, and unlike the rest it needs no
+// lock: whoever holds one that others wait for calls it before for requests that are likely to wait.
+func (a *admission) place(r *Request) {
+	if a.source == nil || r.placed {
+		return
 	}
-	return &a.lanes[maphash.String(a.seed, a.source(r))%fairLanes]
+	r.lane, r.placed = int(maphash.String(a.seed, a.source(r))%fairLanes), true //nolint:gosec // less than fairLanes
 }
 
 // popNewest takes the newest of the lane whose turn it is. Something waits.

@@ -80,6 +80,11 @@ func (e *endpoint) Handle(m micro.Request) {
 		r.deadline = now.Add(r.budget)
 		r.context.deadline = r.deadline
 	}
+	if e.full(len(list)) {
+		for _, r := range list {
+			e.admission.place(r)
+		}
+	}
 	var gone []givenUp
 	e.mu.Lock()
 	start := list[:0]
@@ -98,6 +103,13 @@ func (e *endpoint) Handle(m micro.Request) {
 		e.crew.start(r)
 	}
 	e.letGo(gone)
+}
+
+// full says whether some of n more would have to wait.
+func (e *endpoint) full(n int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.admission.full(n)
 }
 
 // work runs the handler of r, and then of what waits.

@@ -159,6 +159,37 @@ func TestPanicIsAnAnswer(t *testing.T) {
 	})
 }
 
+// TestSourceIsAskedWithoutTheLock: it may take a while to find out, and handlers must end meanwhile.
+func TestSourceIsAskedWithoutTheLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var e *endpoint
+		asked := 0
+		release := make(chan struct{})
+		e = newEndpoint(&Conn{}, &Endpoint{
+			MaxInFlight: 1,
+			Handle:      func(context.Context, *Request) { <-release },
+			Source: func(*Request) string {
+				asked++
+				if !e.mu.TryLock() {
+					t.Error("the endpoint is locked")
+					return ""
+				}
+				e.mu.Unlock()
+				return "192.0.2.1"
+			},
+		}, zap.NewNop())
+		e.Handle(withBudget("runs", time.Second))
+		e.Handle(withBudget("waits", time.Second))
+		if l := e.load(); asked != 1 || l.Waiting != 1 {
+			t.Errorf("asked %d times with %d waiting, want once: for the one that waits", asked, l.Waiting)
+		}
+		close(release)
+		if err := e.wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestTakenInAfterTheEnd: a request that the subscription still held when the endpoint was found idle, as it may while the
 // connection is down, is worked on.
 func TestTakenInAfterTheEnd(t *testing.T) {

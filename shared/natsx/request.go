@@ -32,7 +32,10 @@ type Request struct {
 	deadline time.Time
 	started  time.Time
 	answered atomic.Bool
-	span     *trace.Span // nil while tracing is off
+	// lane is where it would wait, valid once placed.
+	lane   int
+	placed bool
+	span   *trace.Span // nil while tracing is off
 }
 
 // maxRequestID bounds an id that the requester chose.
