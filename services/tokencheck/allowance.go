@@ -21,8 +21,15 @@ type allowance struct {
 }
 
 // first reports whether a refresh may be forced at now, and counts its fetch if so.
-func (a *allowance) first(now time.Time) bool {
-	if now.Sub(a.began) < forcedEvery || !a.fetch(now, forcedPerMinute) {
+//
+// again is for a kid that one was made for in vain: a device with the token of a removed key is not to use up what a rotation
+// needs.
+func (a *allowance) first(now time.Time, again bool) bool {
+	bound := forcedPerMinute
+	if again {
+		bound = secondLooks
+	}
+	if now.Sub(a.began) < forcedEvery || !a.fetch(now, bound) {
 		return false
 	}
 	a.began = now

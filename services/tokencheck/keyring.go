@@ -66,21 +66,22 @@ func newKeyring(source keySource, staleLimit time.Duration, now func() time.Time
 	return &keyring{source: source, staleLimit: staleLimit, now: now, log: log, unknown: newUnknownKids(), tried: make(chan struct{})}
 }
 
-// find returns the key called kid, with an empty kid the only key. It fails with KeyUnknown only when a set that was asked
-// for after kid was first seen, and after the moment that a provider may take to publish it, lacks it; while that cannot be
-// known it fails with a transient code (DESIGN P1).
+// find returns the key called kid, with an empty kid the only key. It fails with KeyUnknown only when a set lacks it that was
+// asked for during this login, and after the moment that a provider may take to publish it; while that cannot be known it
+// fails with a transient code (DESIGN P1). That kid was unknown a while ago refuses nobody: anybody may have named it before
+// there was such a key.
 func (k *keyring) find(ctx context.Context, kid string) (*key, *keySet, *wire.Error) {
 	if set := k.inForce(); set != nil && kid != "" && set.keys[kid] != nil {
 		return set.keys[kid], set, nil
 	}
-	seen := k.unknown.firstSeen(kid, k.now())
-	now := k.look(kid, seen)
+	began := k.now()
+	now := k.look(kid, began)
 	if now.final {
 		return now.key, now.set, now.fail
 	}
-	f := k.force(kid)
+	f := k.force(kid, k.unknown.lacked(kid, began))
 	if f == nil {
-		now = k.look(kid, seen) // a refresh may have ended in between
+		now = k.look(kid, began) // a refresh may have ended in between
 		return now.key, now.set, now.fail
 	}
 	ctx, cancel := shareOf(ctx, joinShare)
@@ -91,9 +92,12 @@ func (k *keyring) find(ctx context.Context, kid string) (*key, *keySet, *wire.Er
 		case <-ctx.Done():
 			return nil, nil, wire.Fail(wire.KeySetUnavailable, "the provider did not answer in time", ctx.Err())
 		}
-		if now = k.look(kid, seen); now.final {
+		if now = k.look(kid, began); now.final {
 			break
 		}
+	}
+	if now.key == nil {
+		k.unknown.add(kid, began)
 	}
 	return now.key, now.set, now.fail
 }
@@ -115,9 +119,9 @@ type finding struct {
 	final bool
 }
 
-// look looks for a kid that was first seen at seen. A token that names none can only mean the only key (RFC 7515 section
+// look looks for the kid of a login that began at began. A token that names none can only mean the only key (RFC 7515 section
 // 4.1.4); among several, fetching would not help.
-func (k *keyring) look(kid string, seen time.Time) finding {
+func (k *keyring) look(kid string, began time.Time) finding {
 	set := k.current.Load()
 	switch {
 	case set == nil:
@@ -130,7 +134,7 @@ func (k *keyring) look(kid string, seen time.Time) finding {
 		return finding{fail: wire.Fail(wire.KeyIDMissing, "and the issuer has several keys", nil), final: true}
 	case set.keys[kid] != nil:
 		return finding{key: set.keys[kid], set: set, final: true}
-	case set.asked.Sub(seen.Round(0)) >= secondLook:
+	case set.asked.Sub(began.Round(0)) >= secondLook:
 		return finding{fail: wire.Fail(wire.KeyUnknown, "kid "+bounded(kid)+", known "+strings.Join(set.some(), " "), nil), final: true}
 	}
 	return finding{fail: wire.Fail(wire.KeySetUnavailable, "kid "+bounded(kid)+" is not known yet, and no newer key set could be had", nil)}
@@ -147,8 +151,9 @@ func (k *keyring) age() time.Duration {
 
 func (k *keyring) stale() bool { return k.age() > k.staleLimit }
 
-// force joins the refresh in flight or starts one; nil when the limit forbids it.
-func (k *keyring) force(kid string) *flight {
+// force joins the refresh in flight or starts one; nil when the limit forbids it. again says that one was made for kid
+// a moment ago, in vain: such a kid is given less of what there is.
+func (k *keyring) force(kid string, again bool) *flight {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if f := k.flight; f != nil {
@@ -156,7 +161,7 @@ func (k *keyring) force(kid string) *flight {
 		k.stats.joined.Add(1)
 		return f
 	}
-	if !k.allowance.first(k.now()) {
+	if !k.allowance.first(k.now(), again) {
 		k.stats.suppressed.Add(1)
 		return nil
 	}

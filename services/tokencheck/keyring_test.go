@@ -116,7 +116,8 @@ func TestKeyringUnknownKey(t *testing.T) {
 		if n := source.fetches.Load(); n != 3 {
 			t.Errorf("%d fetches, want 3: one, and one more look", n)
 		}
-		expect(t, k, "x", wire.KeyUnknown)
+		// A moment later nothing newer is to be had, and without that nobody is refused.
+		expect(t, k, "x", wire.KeySetUnavailable)
 		if n := source.fetches.Load(); n != 3 {
 			t.Errorf("%d fetches: a known unknown caused one", n)
 		}
@@ -127,6 +128,42 @@ func TestKeyringUnknownKey(t *testing.T) {
 		time.Sleep(unknownKidsKept)
 		source.publish("a", "x")
 		expect(t, k, "x", 0)
+	})
+}
+
+// TestKeyringForetold: whoever names a key before there is one, every few seconds, has nobody refused who has a token of it
+// later. Kids can be guessed.
+func TestKeyringForetold(t *testing.T) {
+	for _, every := range []time.Duration{time.Second, 3 * time.Second, 10 * time.Second} {
+		onRing(t, func(t *testing.T, k *keyring, source *fakeSource) {
+			for range 50 * time.Second / every {
+				go login(k, "b")
+				time.Sleep(every)
+			}
+			source.publish("a", "b")
+			for waited := time.Duration(0); ; waited += 500 * time.Millisecond {
+				switch got := login(k, "b"); {
+				case got == 0:
+					return
+				case got != wire.KeySetUnavailable:
+					t.Fatalf("every %s: refused %s after the rotation: %v", every, waited, got)
+				case waited > 30*time.Second:
+					t.Fatalf("every %s: not found in %s", every, waited)
+				}
+				go login(k, "b")
+				time.Sleep(500 * time.Millisecond)
+			}
+		})
+	}
+}
+
+// TestKeyringForetoldPublishedLate: nor is the second look lost to a kid that somebody named before.
+func TestKeyringForetoldPublishedLate(t *testing.T) {
+	onRing(t, func(t *testing.T, k *keyring, source *fakeSource) {
+		expect(t, k, "b", wire.KeyUnknown)
+		time.Sleep(forcedEvery)
+		time.AfterFunc(300*time.Millisecond, func() { source.publish("a", "b") })
+		expect(t, k, "b", 0)
 	})
 }
 
@@ -230,7 +267,7 @@ func TestKeyringFlood(t *testing.T) {
 		if n := source.fetches.Load() - 1; n > 2 {
 			t.Errorf("%d fetches for 20,000 random kids in 4 s", n)
 		}
-		if got := k.unknown.seen.Len(); got > maxUnknownKids {
+		if got := k.unknown.since.Len(); got > maxUnknownKids {
 			t.Errorf("%d kids remembered", got)
 		}
 		for range 3000 {

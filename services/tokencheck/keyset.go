@@ -27,8 +27,8 @@ type key struct {
 	print     string // of all of it (RFC 7638)
 }
 
-// keySet is an issuer's usable keys, immutable. asked is when the request for it was sent: a kid first seen before that
-// and absent here is unknown for good.
+// keySet is an issuer's usable keys, immutable. asked is when the request for it was sent: a login that
+// began secondLook before that and whose kid is absent here is refused for good.
 type keySet struct {
 	keys    map[string]*key // by kid
 	only    *key            // the usable key when there is one alone, with or without a kid

@@ -12,28 +12,36 @@ const (
 	unknownKidsKept = 30 * time.Second
 )
 
-// unknownKids remembers when each unknown kid was first seen: bounded, so that random ones cost nothing but each other.
-// Safe for concurrent use.
+// unknownKids remembers the kids that a refresh was made for in vain: bounded, so that random ones cost nothing but each
+// other. It limits what such a kid may cause, and says nothing of whether there is a key: kids can be guessed, and named before
+// there is one. Safe for concurrent use.
 type unknownKids struct {
-	mu   sync.Mutex // guards seen, and makes get-or-add one step
-	seen *simplelru.LRU[string, time.Time]
+	mu    sync.Mutex // guards since
+	since *simplelru.LRU[string, time.Time]
 }
 
 func newUnknownKids() *unknownKids {
-	seen, err := simplelru.NewLRU[string, time.Time](maxUnknownKids, nil)
+	since, err := simplelru.NewLRU[string, time.Time](maxUnknownKids, nil)
 	if err != nil {
 		panic(err) // the size is a positive constant
 	}
-	return &unknownKids{seen: seen}
+	return &unknownKids{since: since}
 }
 
-// firstSeen returns when kid was first seen, now if that is unknown or too long ago.
-func (u *unknownKids) firstSeen(kid string, now time.Time) time.Time {
+// lacked reports whether kid was added within unknownKidsKept before now.
+func (u *unknownKids) lacked(kid string, now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if first, ok := u.seen.Get(kid); ok && now.Sub(first) < unknownKidsKept {
-		return first
+	since, ok := u.since.Get(kid)
+	return ok && now.Sub(since) < unknownKidsKept
+}
+
+// add remembers that a refresh at now was made for kid in vain. One that is remembered keeps its time: asking again and
+// again does not make it last.
+func (u *unknownKids) add(kid string, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if since, ok := u.since.Get(kid); !ok || now.Sub(since) >= unknownKidsKept {
+		u.since.Add(kid, now)
 	}
-	u.seen.Add(kid, now)
-	return now
 }

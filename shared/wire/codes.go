@@ -118,7 +118,7 @@ var reasons = []Reason{
 	{HeaderForbidden, "header_forbidden", Definite, "the header carries crit, b64, jwk, jku, x5u or x5c"},
 	{IssuerUnknown, "issuer_unknown", Definite, "iss is not exactly one of the configured issuers"},
 	{KeyIDMissing, "kid_missing", Definite, "the header names no usable kid"},
-	{KeyUnknown, "unknown_key", Definite, "kid is not in the issuer's key set, fetched after the kid was first seen"},
+	{KeyUnknown, "unknown_key", Definite, "kid is not in the issuer's key set, fetched after the login began"},
 	{KeyMismatch, "key_mismatch", Definite, "the key's type, curve, use or own alg does not fit the token's alg"},
 	{SignatureInvalid, "signature_invalid", Definite, "the signature does not verify with the key named"},
 	{TokenExpired, "token_expired", Definite, "exp has passed"},
