@@ -241,6 +241,47 @@ func TestMQTT(t *testing.T) {
 	}
 }
 
+// TestMQTTClientIDOfAnother: a device that comes with the client id of another, and a good token of its own, is refused and
+// disturbs nobody. Where the rule admits any client id, nats-server ends the other's connection: that is why the default is
+// what it is.
+func TestMQTTClientIDOfAnother(t *testing.T) {
+	t.Parallel()
+	for _, shape := range cluster.Shapes() {
+		for name, rules := range map[string]string{
+			"device_id": cluster.ReferenceRules,
+			"any":       strings.Replace(cluster.ReferenceRules, "    publish:", "    mqtt_client_id: any\n    publish:", 1),
+		} {
+			t.Run(shape.Name+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				address := cluster.FreeAddress(t)
+				c := cluster.Start(t, cluster.Options{Shape: shape, Rules: rules, Server: fmt.Sprintf("mqtt { listen: %q }\n", address)})
+				victim, err := mqttConnect(t, address, "victim", c.Token(t, "victim"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = mqttConnect(t, address, "victim", c.Token(t, "thief"))
+				if name == "any" {
+					if err != nil {
+						t.Errorf("the thief was refused: %v", err)
+					}
+					cluster.Eventually(t, "the victim's connection is ended", func() bool { return !victim.IsConnected() })
+					return
+				}
+				if err == nil || !strings.Contains(strings.ToLower(err.Error()), "not authorized") {
+					t.Errorf("the thief: %v", err)
+				}
+				if err := done(victim.Subscribe("device-commands/victim", 0, nil)); err != nil || !victim.IsConnected() {
+					t.Errorf("the victim: %v", err)
+				}
+				records := c.Decided(t, "")
+				if last := records[len(records)-1]; last.Text(logx.Reason) != "mqtt_client_id_not_allowed" || last.Text(logx.MQTTClientID) != "victim" {
+					t.Errorf("%v", records)
+				}
+			})
+		}
+	}
+}
+
 func mqttConnect(t *testing.T, address, id, token string) (mqtt.Client, error) {
 	t.Helper()
 	return mqttConnectAs(t, address, id, "device", token)

@@ -65,6 +65,7 @@ const (
 	SourceNotAllowed    Code = 2009
 	ConnectionType      Code = 2010
 	OutsideHours        Code = 2011
+	MQTTClientID        Code = 2012
 )
 
 // Codes of the request to the callout.
@@ -146,6 +147,7 @@ var reasons = []Reason{
 	{SourceNotAllowed, "source_not_allowed", Definite, "the rule does not admit this source address"},
 	{ConnectionType, "connection_type_not_allowed", Definite, "the rule does not admit this type of connection"},
 	{OutsideHours, "outside_hours", Definite, "the rule does not admit connections at this hour"},
+	{MQTTClientID, "mqtt_client_id_not_allowed", Definite, "the MQTT client id is not the device id, so that it may be another device's"},
 
 	{NoToken, "no_token", Definite, "the client presented no token"},
 	{ConflictingTokens, "conflicting_tokens", Definite, "the client presented two different tokens"},

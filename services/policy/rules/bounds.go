@@ -19,9 +19,27 @@ type bounds struct {
 	types      []string
 	hours      *hours
 	maxSession time.Duration
+	// anyMQTTClientID admits an MQTT client under whatever client id.
+	anyMQTTClientID bool
 }
 
 var connectionTypes = []string{"nats", "mqtt", "websocket"}
+
+// Values of mqtt_client_id.
+const (
+	mqttClientIDDevice = "device_id"
+	mqttClientIDAny    = "any"
+)
+
+// admitMQTT refuses an MQTT client whose client id is not its device id, empty for none. nats-server keeps MQTT sessions by
+// account and client id alone (server/mqtt.go, mqttProcessConnect): whoever comes with the client id of another ends its
+// connection and takes its session over, subscriptions included.
+func (b *bounds) admitMQTT(client *wire.Client, device string) *wire.Error {
+	if client.Type != "mqtt" || b.anyMQTTClientID || device != "" && client.MQTTClientID == device {
+		return nil
+	}
+	return wire.Fail(wire.MQTTClientID, "", nil)
+}
 
 func (c *ruleCompiler) bounds() bounds {
 	b := bounds{types: c.text.ConnectionTypes, maxSession: c.text.MaxSession}
@@ -45,6 +63,13 @@ func (c *ruleCompiler) bounds() bounds {
 		if !slices.Contains(connectionTypes, t) {
 			c.report.Errorf(fmt.Sprintf("%s.connection_types[%d]", c.key, i), "%q: must be one of %s", t, strings.Join(connectionTypes, ", "))
 		}
+	}
+	switch c.text.MQTTClientID {
+	case "", mqttClientIDDevice:
+	case mqttClientIDAny:
+		b.anyMQTTClientID = true
+	default:
+		c.report.Errorf(c.key+".mqtt_client_id", "%q: must be %s or %s", c.text.MQTTClientID, mqttClientIDDevice, mqttClientIDAny)
 	}
 	if h := c.text.Hours; h != nil {
 		b.hours = c.compileHours(h)

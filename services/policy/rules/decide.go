@@ -7,8 +7,8 @@ import (
 )
 
 // Decide returns the grant of the first rule whose condition holds. It fails with NoMatchingRule, RuleFailed,
-// VariableUnresolved, VariableInvalid, DeviceNotRegistered, GrantOutsideRule, SourceNotAllowed, ConnectionType or
-// OutsideHours, and with BadRequest for claims that are no JSON object. A failure's Policy names the rule that
+// VariableUnresolved, VariableInvalid, DeviceNotRegistered, GrantOutsideRule, SourceNotAllowed, ConnectionType,
+// OutsideHours or MQTTClientID, and with BadRequest for claims that are no JSON object. A failure's Policy names the rule that
 // decided, nil if none did.
 func (p *Policy) Decide(q *wire.DecideRequest, c Context) (*wire.Grant, *wire.Error) {
 	f, fail := p.newFacts(q, c)
@@ -60,6 +60,9 @@ func (r *rule) grant(f *facts, c Context) (*wire.Grant, *wire.Error) {
 	g := &wire.Grant{Rule: r.name, Account: r.account, MaxSessionSeconds: int64(session / time.Second)}
 	if id := values.of(deviceVariable); len(id) == 1 {
 		g.Device = id[0]
+	}
+	if fail := r.bounds.admitMQTT(&f.request.Client, g.Device); fail != nil {
+		return nil, fail
 	}
 	if r.responses != nil {
 		g.Responses = &wire.Responses{Max: r.responses.Max, TTLMillis: r.responses.TTL.Milliseconds()}

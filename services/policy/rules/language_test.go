@@ -122,6 +122,7 @@ rules:
     subscribe: {}
     source_networks: [10.1.0.0/16, 192.0.2.7, "2001:db8::/32"]
     connection_types: [nats, mqtt]
+    mqtt_client_id: any
     hours: {from: "22:00", to: "06:00", days: [fri], time_zone: Europe/Berlin}
     max_session: 2h
 `
@@ -149,6 +150,34 @@ rules:
 		g, fail := p.Decide(q, rules.Context{Now: tt.at})
 		if code(fail) != tt.want || (fail == nil && g.MaxSessionSeconds != tt.session) {
 			t.Errorf("%s: %+v %v, want %v and %d s", tt.name, g, fail, tt.want, tt.session)
+		}
+	}
+}
+
+// TestMQTTClientID: an MQTT session belongs to whoever names it, so that the name must be the device's own.
+func TestMQTTClientID(t *testing.T) {
+	const device, nobody = "variables: {device_id: {from: [sub]}}\nrules:\n  - {name: d, when: 'true', publish: {allow: [\"s.{device_id}\"]}, subscribe: {}",
+		"rules:\n  - {name: d, when: 'true', publish: {allow: [s]}, subscribe: {}"
+	for _, tt := range []struct {
+		rule, kind, id string
+		want           wire.Code
+	}{
+		{device + "}", "mqtt", "a", 0},
+		{device + "}", "mqtt", "b", wire.MQTTClientID},
+		{device + "}", "mqtt", "A", wire.MQTTClientID},
+		{device + "}", "mqtt", "", wire.MQTTClientID},
+		{device + "}", "nats", "", 0},
+		{device + "}", "websocket", "b", 0},
+		{device + ", mqtt_client_id: device_id}", "mqtt", "b", wire.MQTTClientID},
+		{device + ", mqtt_client_id: any}", "mqtt", "b", 0},
+		{nobody + "}", "mqtt", "a", wire.MQTTClientID},
+		{nobody + "}", "mqtt", "", wire.MQTTClientID},
+		{nobody + "}", "nats", "", 0},
+		{nobody + ", mqtt_client_id: any}", "mqtt", "a", 0},
+	} {
+		_, fail := mustCompile(t, tt.rule).Decide(ask(`{"sub":"a"}`, func(q *wire.DecideRequest) { q.Client.Type, q.Client.MQTTClientID = tt.kind, tt.id }), rules.Context{})
+		if code(fail) != tt.want {
+			t.Errorf("%s, %s %q: %v, want %v", tt.rule, tt.kind, tt.id, fail, tt.want)
 		}
 	}
 }

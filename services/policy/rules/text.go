@@ -79,6 +79,10 @@ type Rule struct {
 	SourceNetworks []string `yaml:"source_networks"`
 	// ConnectionTypes are nats, mqtt and websocket. Default: any.
 	ConnectionTypes []string `yaml:"connection_types"`
+	// MQTTClientID is which client id an MQTT client must come with: device_id, or any. nats-server keeps MQTT sessions by
+	// client id, so that with any a device can end the connection of another in its account and take its session over.
+	// A rule without the variable device_id, and a client without a client id, need any. Default device_id.
+	MQTTClientID string `yaml:"mqtt_client_id"`
 	// Hours are when the rule admits; a session ends when they do. Default: always.
 	Hours *Hours `yaml:"hours"`
 	// MaxSession bounds the session besides the token's own end. A change of the rules reaches a connected device when its
