@@ -241,6 +241,51 @@ func TestMQTT(t *testing.T) {
 	}
 }
 
+// TestLeafNode has a server log in as a leaf node with a device's token: refused, unless the rule names leaf nodes.
+func TestLeafNode(t *testing.T) {
+	t.Parallel()
+	for _, shape := range cluster.Shapes() {
+		for name, rules := range map[string]string{
+			"default":  cluster.ReferenceRules,
+			"leafnode": strings.Replace(cluster.ReferenceRules, "    publish:", "    connection_types: [leafnode]\n    publish:", 1),
+		} {
+			t.Run(shape.Name+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				address := cluster.FreeAddress(t)
+				c := cluster.Start(t, cluster.Options{Shape: shape, Rules: rules, Server: fmt.Sprintf("leafnodes { listen: %q }\n", address)})
+				conn, err := net.Dial("tcp", address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = conn.Close() })
+				if err := conn.SetDeadline(time.Now().Add(cluster.Patience)); err != nil {
+					t.Fatal(err)
+				}
+				connect, err := json.Marshal(map[string]any{"user": "leaf", "pass": c.Token(t, "sensor-a"), "name": "leaf", "version": "2.15.2", "server_id": "leaf", "headers": true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := bufio.NewReader(conn)
+				if _, err := r.ReadString('\n'); err != nil { // INFO
+					t.Fatal(err)
+				}
+				if _, err := fmt.Fprintf(conn, "CONNECT %s\r\n", connect); err != nil {
+					t.Fatal(err)
+				}
+				cluster.Eventually(t, "a decision", func() bool { return len(c.Records()) == 1 })
+				record := c.Records()[0]
+				outcome, reason := "denied", "connection_type_not_allowed"
+				if name == "leafnode" {
+					outcome, reason = "admitted", ""
+				}
+				if record.Text(logx.Outcome) != outcome || record.Text(logx.Reason) != reason || record.Text(logx.ClientKind) != "Leafnode" {
+					t.Errorf("%v, want %s %s", record, outcome, reason)
+				}
+			})
+		}
+	}
+}
+
 // TestMQTTClientIDOfAnother: a device that comes with the client id of another, and a good token of its own, is refused and
 // disturbs nobody. Where the rule admits any client id, nats-server ends the other's connection: that is why the default is
 // what it is.

@@ -267,9 +267,11 @@ func TestKeyringFlood(t *testing.T) {
 		if n := source.fetches.Load() - 1; n > 2 {
 			t.Errorf("%d fetches for 20,000 random kids in 4 s", n)
 		}
+		k.unknown.mu.Lock()
 		if got := k.unknown.since.Len(); got > maxUnknownKids {
 			t.Errorf("%d kids remembered", got)
 		}
+		k.unknown.mu.Unlock()
 		for range 3000 {
 			time.Sleep(100 * time.Millisecond)
 			go login(k, fmt.Sprint("later", time.Now().UnixNano()))

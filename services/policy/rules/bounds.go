@@ -23,7 +23,23 @@ type bounds struct {
 	anyMQTTClientID bool
 }
 
-var connectionTypes = []string{"nats", "mqtt", "websocket"}
+// leafNode is the connection type of a whole server that joins the account.
+const leafNode = "leafnode"
+
+var connectionTypes = []string{"nats", "mqtt", "websocket", leafNode}
+
+// admitType refuses a type of connection that the rule does not name. nats-server asks for leaf nodes as for clients, and
+// says which in the kind alone (server/auth_callout.go, processClientOrLeafCallout).
+func (b *bounds) admitType(client *wire.Client) *wire.Error {
+	admitted := slices.Contains(b.types, client.Type) || len(b.types) == 0
+	if client.Kind != "" && client.Kind != "Client" {
+		admitted = client.Kind == "Leafnode" && slices.Contains(b.types, leafNode)
+	}
+	if !admitted {
+		return wire.Fail(wire.ConnectionType, "", nil)
+	}
+	return nil
+}
 
 // Values of mqtt_client_id.
 const (
@@ -86,8 +102,8 @@ func (b *bounds) admit(client *wire.Client, now time.Time) (time.Duration, *wire
 			return 0, wire.Fail(wire.SourceNotAllowed, "", nil)
 		}
 	}
-	if len(b.types) > 0 && !slices.Contains(b.types, client.Type) {
-		return 0, wire.Fail(wire.ConnectionType, "", nil)
+	if fail := b.admitType(client); fail != nil {
+		return 0, fail
 	}
 	session := b.maxSession
 	if b.hours != nil {

@@ -154,6 +154,29 @@ rules:
 	}
 }
 
+// TestLeafNode: a device's token does not let a whole server in, unless the rule says so.
+func TestLeafNode(t *testing.T) {
+	for _, tt := range []struct {
+		types, kind, client string
+		want                wire.Code
+	}{
+		{"", "Client", "nats", 0},
+		{"", "Leafnode", "", wire.ConnectionType},
+		{"", "Leafnode", "nats", wire.ConnectionType},
+		{"", "Router", "nats", wire.ConnectionType},
+		{"connection_types: [nats, mqtt, websocket]", "Leafnode", "nats", wire.ConnectionType},
+		{"connection_types: [leafnode]", "Leafnode", "", 0},
+		{"connection_types: [leafnode]", "Client", "nats", wire.ConnectionType},
+		{"connection_types: [leafnode, nats]", "Router", "nats", wire.ConnectionType},
+	} {
+		p := mustCompile(t, "rules:\n  - {name: d, when: 'true', publish: {allow: [s]}, subscribe: {}, "+tt.types+"}")
+		_, fail := p.Decide(ask(`{}`, func(q *wire.DecideRequest) { q.Client.Kind, q.Client.Type = tt.kind, tt.client }), rules.Context{})
+		if code(fail) != tt.want {
+			t.Errorf("%s, %s %s: %v, want %v", tt.types, tt.kind, tt.client, fail, tt.want)
+		}
+	}
+}
+
 // TestMQTTClientID: an MQTT session belongs to whoever names it, so that the name must be the device's own.
 func TestMQTTClientID(t *testing.T) {
 	const device, nobody = "variables: {device_id: {from: [sub]}}\nrules:\n  - {name: d, when: 'true', publish: {allow: [\"s.{device_id}\"]}, subscribe: {}",

@@ -77,7 +77,8 @@ type Rule struct {
 	// SourceNetworks are the networks that the client must come from, as 10.0.0.0/8 or one address. Behind a proxy that is
 	// the proxy's address. Default: any.
 	SourceNetworks []string `yaml:"source_networks"`
-	// ConnectionTypes are nats, mqtt and websocket. Default: any.
+	// ConnectionTypes are nats, mqtt, websocket and leafnode, which is a whole server that joins the account. Default: all but
+	// leafnode.
 	ConnectionTypes []string `yaml:"connection_types"`
 	// MQTTClientID is which client id an MQTT client must come with: device_id, or any. nats-server keeps MQTT sessions by
 	// client id, so that with any a device can end the connection of another in its account and take its session over.

@@ -50,7 +50,7 @@ type Token struct {
 type Client struct {
 	// Host is the client's address.
 	Host string `yaml:"host"`
-	// Type is nats, mqtt or websocket. Default nats.
+	// Type is nats, mqtt, websocket or leafnode. Default nats.
 	Type string `yaml:"type"`
 	// Name, User and MQTTClientID are what the client chose.
 	Name string `yaml:"name"`
@@ -169,6 +169,9 @@ func (t *Test) request() (*wire.DecideRequest, rules.Context, error) {
 	q := &wire.DecideRequest{
 		Token:  wire.Verified{Issuer: t.Token.Issuer, Subject: t.Token.Subject, Roles: t.Token.Roles, Metadata: t.Token.Metadata, Claims: claims},
 		Client: wire.Client{Host: t.Client.Host, Kind: "Client", Type: t.Client.Type, Name: t.Client.Name, User: t.Client.User, MQTTClientID: t.Client.MQTTClientID},
+	}
+	if t.Client.Type == "leafnode" { // as nats-server says it
+		q.Client.Kind, q.Client.Type = "Leafnode", ""
 	}
 	if len(t.Client.DNS)+len(t.Client.URIs)+len(t.Client.Emails) > 0 {
 		q.Client.TLS = &wire.ClientTLS{DNS: t.Client.DNS, URIs: t.Client.URIs, Emails: t.Client.Emails}
