@@ -46,6 +46,30 @@ func TestInternalTrafficIsOutOfReach(t *testing.T) {
 	}
 }
 
+// TestNoStreamOverInternalTraffic: a device that may do everything in the account makes no stream that keeps the tokens of
+// others.
+func TestNoStreamOverInternalTraffic(t *testing.T) {
+	t.Parallel()
+	for _, shape := range cluster.Shapes() {
+		t.Run(shape.Name, func(t *testing.T) {
+			t.Parallel()
+			c := cluster.Start(t, cluster.Options{Shape: shape, Rules: wideRules})
+			var refused cluster.Violations
+			nc := c.Connect(t, nats.Token(c.Token(t, "spy")), refused.Option())
+			for _, subject := range []string{"$JS.API.STREAM.CREATE.spy", "$JS.API.STREAM.UPDATE.spy", "$JS.API.STREAM.RESTORE.spy", "$JS.hub.API.STREAM.CREATE.spy", "$SYS.REQ.ACCOUNT.PING.CONNZ"} {
+				if err := nc.PublishRequest(subject, "_INBOX.spy", []byte(`{"name":"spy","subjects":["auth.v1.>"],"storage":"memory"}`)); err != nil {
+					t.Fatal(err)
+				}
+				if err := nc.FlushTimeout(cluster.Patience); err != nil {
+					t.Fatal(err)
+				}
+				cluster.Eventually(t, "the server refuses "+subject, func() bool { return refused.Saw("publish", subject) })
+			}
+			c.Connect(t, nats.Token(c.Token(t, "sensor-a")))
+		})
+	}
+}
+
 // spy is a device with a good token and bad intentions.
 type spy struct {
 	*nats.Conn

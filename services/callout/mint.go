@@ -105,7 +105,7 @@ func side(p wire.Permissions, internal []string) jwt.Permission {
 		return jwt.Permission{Deny: jwt.StringList{">"}}
 	}
 	out := jwt.Permission{Allow: jwt.StringList(p.Allow), Deny: jwt.StringList(p.Deny)}
-	if more := denies(internal, p.Allow); len(more) > 0 {
+	if more := append(denies(internal, p.Allow), deniesWide(p.Allow)...); len(more) > 0 {
 		out.Deny = append(append(jwt.StringList(nil), p.Deny...), more...)
 	}
 	return out

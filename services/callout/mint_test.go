@@ -88,10 +88,10 @@ func TestMintPermissions(t *testing.T) {
 		{"only subscribe", wire.Grant{Subscribe: allow("a")}, closed, nil},
 		{"only deny", wire.Grant{Publish: wire.Permissions{Deny: []string{"a"}}, Subscribe: allow("b")}, closed, nil},
 		{"responses alone open nothing else", wire.Grant{Responses: &wire.Responses{Max: 1, TTLMillis: 1}}, closed, closed},
-		{"everything, less the system's own", wire.Grant{Publish: allow(">"), Subscribe: allow(">")}, internal,
-			append(jwt.StringList{wire.SubjectUserAuth}, internal...)},
+		{"everything, less the system's own", wire.Grant{Publish: allow(">"), Subscribe: allow(">")}, slices.Concat(internal, wide),
+			slices.Concat(jwt.StringList{wire.SubjectUserAuth}, internal, wide)},
 		{"own deny kept", wire.Grant{Publish: wire.Permissions{Allow: []string{"auth.*.x"}, Deny: []string{"auth.q.x"}}, Subscribe: allow("$SYS.>")},
-			jwt.StringList{"auth.q.x", "auth.v1.>", "auth.kick.>"}, jwt.StringList{wire.SubjectUserAuth, subjectAuthErrors, subjectServerInbox}},
+			jwt.StringList{"auth.q.x", "auth.v1.>", "auth.kick.>"}, jwt.StringList{wire.SubjectUserAuth, subjectAuthErrors, subjectServerInbox, "$SYS.REQ.ACCOUNT.>"}},
 		{"by queue", wire.Grant{Publish: allow("b"), Subscribe: allow("auth.v1.token.check tokencheck")}, nil, jwt.StringList{"auth.v1.>"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
