@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -430,5 +431,39 @@ func TestNoRequestIsLostByAChange(t *testing.T) {
 			}
 			return g.Rule == name
 		})
+	}
+}
+
+// TestPinManyAtOnce: an identity that claims many free ids at the same moment, as a device can that writes its own claims,
+// gets one and leaves the others free.
+func TestPinManyAtOnce(t *testing.T) {
+	b := newBench(t)
+	b.bucket("devices")
+	cfg := policy.Config{PolicyFile: b.file("rules.yaml", rulesText), Registry: &policy.RegistryConfig{Mode: registry.Pin, Bucket: "devices"}}
+	for range 2 {
+		b.start(cfg)
+	}
+	const ids = 40
+	var wg sync.WaitGroup
+	var got atomic.Int64
+	for i := range ids {
+		wg.Go(func() {
+			if _, fail := b.decide(who{"i", "thief", fmt.Sprint("victim-", i)}); fail == nil {
+				got.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if n := got.Load(); n > 1 {
+		t.Errorf("one identity was admitted as %d devices", n)
+	}
+	refused := 0
+	for i := range ids {
+		if _, fail := b.decide(who{"i", fmt.Sprint("owner-", i), fmt.Sprint("victim-", i)}); fail != nil {
+			refused++
+		}
+	}
+	if refused > 1 {
+		t.Errorf("%d owners were refused their ids", refused)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
@@ -91,7 +92,7 @@ func (b *Bucket) Read() <-chan struct{} { return b.read }
 // FromBucket returns the registry of a bucket; Run fills it.
 func FromBucket(mode Mode, js jetstream.JetStream, name string, log *zap.Logger) *Bucket {
 	b := &Bucket{Registry: &Registry{mode: mode}, name: name, js: js, log: log, read: make(chan struct{})}
-	b.claim = b.create
+	b.claim = b.own
 	return b
 }
 
@@ -108,6 +109,9 @@ func (b *Bucket) Run(ctx context.Context) {
 				b.once.Do(func() { close(b.read) })
 				b.log.Info("device registry read", zap.String("bucket", b.name), zap.Int("devices", count))
 				return
+			}
+			if strings.HasPrefix(e.Key(), markerPrefix) {
+				return // an entry says the same, and more
 			}
 			count++
 			b.apply(t, e)
@@ -133,30 +137,15 @@ func (b *Bucket) apply(t *tables, e jetstream.KeyValueEntry) {
 	t.put(entry)
 }
 
-// create gives device to id if nobody has it, and returns its owner. The bucket makes it atomic across replicas.
-func (b *Bucket) create(ctx context.Context, id Identity, device string) (Identity, error) {
-	kv, err := b.js.KeyValue(ctx, b.name)
+// own is claimer.claim on the bucket as it is now.
+func (b *Bucket) own(ctx context.Context, id Identity, device string) (Identity, error) {
+	keys, err := openStream(ctx, b.js, b.name)
 	if err != nil {
 		return Identity{}, err
 	}
-	value, err := json.Marshal(record{Issuer: id.Issuer, Subject: id.Subject})
-	if err != nil {
-		return Identity{}, err
-	}
-	if _, err = kv.Create(ctx, Key(device), value); err == nil {
+	owner, err := claimer{keys, time.Now}.claim(ctx, id, device)
+	if err == nil && owner == id {
 		b.log.Info("device id pinned to its first owner", zap.String("device", device), zap.String("issuer", id.Issuer), zap.String("subject", id.Subject))
-		return id, nil
 	}
-	if !errors.Is(err, jetstream.ErrKeyExists) {
-		return Identity{}, err
-	}
-	e, err := kv.Get(ctx, Key(device))
-	if err != nil {
-		return Identity{}, err
-	}
-	owner, err := parseEntry(e.Key(), e.Value())
-	if err != nil {
-		return Identity{}, err
-	}
-	return owner.Identity, nil
+	return owner, err
 }

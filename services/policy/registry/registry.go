@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -72,7 +73,8 @@ func (t *tables) disown(owner any, deviceID string) {
 type Registry struct {
 	mode    Mode
 	current atomic.Pointer[tables] // nil until the entries were read for the first time
-	// claim gives a free device id to an identity and returns its owner, who may be another. nil but for Pin.
+	// claim gives a free device id to an identity that has none and returns the id's owner, who may be another. It fails with
+	// errOther for an identity that has one; any other error is transient. nil but for Pin.
 	claim func(ctx context.Context, id Identity, device string) (Identity, error)
 }
 
@@ -101,6 +103,8 @@ func (r *Registry) Admit(ctx context.Context, id Identity, device string) *wire.
 	}
 	owner, err := r.claim(ctx, id, device)
 	switch {
+	case errors.Is(err, errOther):
+		return wire.Fail(wire.DeviceIDTaken, errOther.Error(), nil)
 	case err != nil:
 		return wire.Fail(wire.RegistryUnavailable, "", err)
 	case owner != id:
@@ -132,7 +136,7 @@ func (r *Registry) judge(id Identity, device string) (known bool, fail *wire.Err
 		return false, wire.Fail(wire.DeviceIDTaken, "", nil)
 	}
 	if _, ok := t.byIdentity.Load(id); ok {
-		return false, wire.Fail(wire.DeviceIDTaken, "this identity is another device", nil)
+		return false, wire.Fail(wire.DeviceIDTaken, errOther.Error(), nil)
 	}
 	if r.mode == Required {
 		return false, wire.Fail(wire.DeviceNotRegistered, "", nil)

@@ -63,6 +63,8 @@ func TestAdmit(t *testing.T) {
 		{"pin, who is another device", filled(Pin, never), alice, "b", wire.DeviceIDTaken},
 		{"pin, free", filled(Pin, owner(bob, nil)), bob, "b", admitted},
 		{"pin, somebody was faster", filled(Pin, owner(foreign, nil)), bob, "b", wire.DeviceIDTaken},
+		{"pin, another id was faster", filled(Pin, owner(Identity{}, errOther)), bob, "b", wire.DeviceIDTaken},
+		{"pin, another claim is not finished", filled(Pin, owner(Identity{}, errPending)), bob, "b", wire.RegistryUnavailable},
 		{"pin, no answer", filled(Pin, owner(Identity{}, errors.New("no responders"))), bob, "b", wire.RegistryUnavailable},
 		{"not read yet", &Registry{mode: Optional}, alice, "a", wire.RegistryUnavailable},
 	} {
