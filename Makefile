@@ -6,6 +6,8 @@ SHELL       := /bin/bash
 VERSION  ?= $(shell cat VERSION)
 LDFLAGS  := -X harmony.internal/authcallout/shared/run.Version=$(VERSION)
 MODULES   = $(shell go list -m -f '{{.Dir}}')
+# Not in go.work: there the foreign provider's dependencies would raise the versions of other modules.
+OUTSIDE  := $(CURDIR)/e2e/provider
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Kept between runs under a name that carries its version.
 LINTER   := $(CURDIR)/bin/tools/golangci-lint-$(lastword $(subst @, ,$(GOLANGCI)))
@@ -40,7 +42,7 @@ test-workspace: race-notice
 
 .PHONY: test-alone
 test-alone: race-notice
-	@for dir in $(MODULES); do \
+	@for dir in $(MODULES) $(OUTSIDE); do \
 	  echo "== $${dir#$(CURDIR)/} alone"; \
 	  (cd "$$dir" && export GOWORK=off && go mod tidy -diff && go build ./... && go vet ./... && go test $(RACE) ./...); \
 	done
@@ -115,6 +117,7 @@ test-prometheus: ## Run the tests of alert rules and dashboard, which need Debia
 lint: ## Run the linters over every module.
 	@test -x $(LINTER) || { GOWORK=off GOBIN=$(dir $(LINTER)) go install $(GOLANGCI) && mv $(dir $(LINTER))golangci-lint $(LINTER); }
 	@for dir in $(MODULES); do (cd "$$dir" && $(LINTER) run ./...); done
+	@for dir in $(OUTSIDE); do (cd "$$dir" && GOWORK=off $(LINTER) run ./...); done
 
 .PHONY: docs
 docs: ## Write the reference pages that are generated from the code.

@@ -35,6 +35,9 @@ type Options struct {
 	Replicas int
 	// Issuer is used in place of a new one.
 	Issuer *oidctest.Issuer
+	// Issuers is the YAML list that tokencheck trusts, for a test with a provider of its own: Cluster.Issuer is then nil
+	// unless Issuer is given. Empty trusts Issuer alone.
+	Issuers string
 	// Rules is rules.yaml; empty is the reference flow's.
 	Rules string
 	// Server is appended to every server's configuration.
@@ -71,7 +74,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	if o.Replicas == 0 {
 		o.Replicas = 1
 	}
-	if o.Issuer == nil {
+	if o.Issuer == nil && o.Issuers == "" {
 		o.Issuer = oidctest.New(t)
 	}
 	if o.Rules == "" {
@@ -233,6 +236,10 @@ func (c *Cluster) configuration(service string, replica int) string {
 			text += fmt.Sprintf("xkey_seed_file: %s\n", c.keys.XKey)
 		}
 	case wire.QueueTokencheck:
+		if c.options.Issuers != "" {
+			text += "issuers:\n" + c.options.Issuers
+			break
+		}
 		text += fmt.Sprintf("issuers:\n  - issuer: %q\n    audiences: [%q]\n    algorithms: [RS256, ES256, EdDSA]\n    profile: zitadel\n    roles_claim: %q\n",
 			c.Issuer.URL, oidctest.Project, oidctest.RolesClaim)
 	case wire.QueuePolicy:
