@@ -29,6 +29,8 @@ const (
 	serverConfigFile  = "nats-server.conf"
 	clusterConfigFile = "cluster.conf"
 	rulesFile         = "rules.yaml"
+	// providerKeys holds a directory for each replica of tokencheck, the only one that a service may write to.
+	providerKeys = "provider-keys"
 )
 
 // Rendered is what the compose file needs to know of a rendering.
@@ -71,6 +73,14 @@ func (s State) render(c *Config, m Modes, extra topology.Identities) (*Rendered,
 		}
 		dirs = append(dirs, "devidp")
 	}
+	for _, name := range m.services() {
+		if image(name) == tokencheck { // its own, because whoever can write there can admit anybody
+			if err := os.MkdirAll(s.in(providerKeys, name), 0o700); err != nil {
+				return nil, err
+			}
+		}
+	}
+	dirs = append(dirs, providerKeys)
 	if err := s.hand(dirs...); err != nil {
 		return nil, err
 	}
@@ -247,6 +257,7 @@ client_patience: {{.Config.ClientPatience}}
 verify_servers: true # by the right to close connections, which the server's configuration gives
 `),
 	parse("tokencheck.yaml", rendered+fmt.Sprintf(natsSection, tokencheck)+`
+last_good_directory: /var/lib/authcallout # so that a restart while the provider is down still admits
 issuers:
   - issuer: {{printf "%q" .Config.Issuer}}
     audiences: [{{printf "%q" .Config.Project}}]

@@ -68,6 +68,7 @@ func TestSecretsAreWithWhoNeedsThem(t *testing.T) {
 		"tokencheck": {"tokencheck.nk", "tokencheck.yaml"},
 		"policy":     {"policy.nk", "policy.yaml", rulesFile},
 		"devidp":     nil,
+		providerKeys: {"tokencheck-1", "tokencheck-2"},
 	}
 	for name, files := range want {
 		entries, err := os.ReadDir(filepath.Join(dir, name))

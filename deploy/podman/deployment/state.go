@@ -3,6 +3,7 @@ package deployment
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,8 +14,9 @@ import (
 
 const developmentProject = devidp.DefaultProject
 
-// State is the directory that holds what one deployment is: a directory for each container, mounted read-only, with its
-// configuration and exactly the secrets it needs, and admin/ for the people who run it.
+// State is the directory that holds what one deployment is: a directory for each service and server, mounted read-only, with
+// its configuration and exactly the secrets it needs, provider-keys/ for the keys that each replica of tokencheck keeps, and
+// admin/ for the people who run it.
 type State string
 
 func (s State) in(elem ...string) string {
@@ -41,7 +43,8 @@ func containerUser() (uid, gid int) {
 
 const imageUser = 65532
 
-// hand gives everything that containers mount to the user they run as.
+// hand gives everything that containers mount to the user they run as. A file that goes meanwhile is no error: a running
+// container replaces its own.
 func (s State) hand(dirs ...string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -50,10 +53,13 @@ func (s State) hand(dirs ...string) error {
 	var failed error
 	for _, dir := range dirs {
 		err := filepath.WalkDir(s.in(dir), func(path string, _ os.DirEntry, err error) error {
-			if err != nil {
-				return err
+			if err == nil {
+				err = os.Lchown(path, uid, gid) //nolint:gosec // a link is not followed
 			}
-			return os.Lchown(path, uid, gid) //nolint:gosec // a link is not followed
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
 		})
 		failed = errors.Join(failed, err)
 	}

@@ -285,6 +285,7 @@ func TestDeployment(t *testing.T) {
 		{"bypass check", r.bypass},
 		{"nats CLI", r.natsCLI},
 		{"kill one of each", r.killOneOfEach},
+		{"restart while the provider is down", r.restartWithoutProvider},
 		{"rolling upgrade", r.rollingUpgrade},
 		{"a broken half of it", r.mends},
 		{"break-glass with every callout down", r.breakGlass},
@@ -362,6 +363,28 @@ func (r *rig) killOneOfEach(t *testing.T) {
 	eventually(t, "callout-1 is ready again", func() bool {
 		return exec.Command("podman", "healthcheck", "run", r.Project+"-callout-1").Run() == nil
 	})
+}
+
+// restartWithoutProvider leaves no replica of tokencheck that could have asked the provider: who gets in does so by the keys
+// that each has kept.
+func (r *rig) restartWithoutProvider(t *testing.T) {
+	token := r.token(t, "sensor-a")
+	podman(t, "stop", "-t", "5", r.Project+"-devidp")
+	for _, service := range []string{"tokencheck-1", "tokencheck-2"} {
+		kept := filepath.Join(string(r.State), "provider-keys", service)
+		if info, err := os.Stat(kept); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("the directory of kept keys: %v, %v", info, err)
+		}
+		podman(t, "restart", "-t", "10", r.Project+"-"+service)
+		eventually(t, service+" is ready", func() bool {
+			return exec.Command("podman", "healthcheck", "run", r.Project+"-"+service).Run() == nil
+		})
+	}
+	if err := r.tryLogin(token); err != nil {
+		t.Errorf("a device after the restart: %v", err)
+	}
+	podman(t, "start", r.Project+"-devidp")
+	eventually(t, "devidp is back", func() bool { return exec.Command("podman", "healthcheck", "run", r.Project+"-devidp").Run() == nil })
 }
 
 func (r *rig) rollingUpgrade(t *testing.T) {
