@@ -487,6 +487,36 @@ func TestLeastPermissions(t *testing.T) {
 	}
 }
 
+// TestTwoRegistrationsAnswer: while a service registers anew, one connection answers a $SRV request twice.
+func TestTwoRegistrationsAnswer(t *testing.T) {
+	s := natstest.Run(t, fmt.Sprintf("authorization: {users: [{user: operator, password: secret}, {user: tokencheck, password: secret, permissions: %s}]}",
+		natstest.TokencheckPermissions))
+	c := connectWith(t, natsx.Config{URLs: []string{s.ClientURL()}, User: "tokencheck", PasswordFile: secret(t, "secret")}, "tokencheck")
+	handle := natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) { _ = r.Respond(r.Data) }}
+	serve(t, c, handle)
+	serve(t, c, handle)
+	operator := natstest.Connect(t, s, nats.UserInfo("operator", "secret"))
+	for range 100 {
+		inbox := nats.NewInbox()
+		sub, err := operator.SubscribeSync(inbox)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := operator.PublishRequest("$SRV.INFO.tokencheck", inbox, nil); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 2 {
+			if _, err := sub.NextMsg(patience); err != nil {
+				t.Fatalf("answer %d of 2: %v; the server said: %v", n+1, err, c.LastError())
+			}
+		}
+		_ = sub.Unsubscribe() // the connection closes with the test
+	}
+	if err := c.LastError(); err != nil {
+		t.Errorf("the server refused something: %v", err)
+	}
+}
+
 func secret(t *testing.T, content string) config.Path {
 	t.Helper()
 	file := config.Path(t.TempDir() + "/secret")
