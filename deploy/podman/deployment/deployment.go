@@ -323,20 +323,22 @@ func (d *Deployment) Down(ctx context.Context, purge bool) error {
 	services := all.services()
 	slices.Reverse(services)
 	var failed error
+	var servers []string
 	for _, service := range services {
 		is, err := d.inspect(ctx, service)
 		if err != nil {
 			return err
 		}
-		if is.state == "" {
-			continue
+		switch {
+		case is.state == "":
+		case image(service) == natsServer:
+			servers = append(servers, service)
+		default:
+			failed = errors.Join(failed, d.remove(ctx, service))
 		}
-		say(d.Out, "%-14s stops", service)
-		if _, err := d.Engine.run(ctx, "stop", "-t", stopSeconds, d.containerName(service)); err != nil && is.state == "running" {
-			failed = errors.Join(failed, err)
-		}
-		_, err = d.Engine.run(ctx, "rm", "-f", d.containerName(service))
-		failed = errors.Join(failed, err)
+	}
+	if len(servers) > 0 {
+		failed = errors.Join(failed, d.remove(ctx, servers...))
 	}
 	failed = errors.Join(failed, d.removeLabelled(ctx, "network"))
 	if purge {
@@ -344,6 +346,22 @@ func (d *Deployment) Down(ctx context.Context, purge bool) error {
 		say(d.Out, "removed the servers' data and every key in %s", d.State)
 	}
 	return failed
+}
+
+// remove stops containers and removes them. Those of several servers stop together: one that looks for others by names that
+// are gone does not end until its lookups do.
+func (d *Deployment) remove(ctx context.Context, services ...string) error {
+	names := make([]string, len(services))
+	for i, service := range services {
+		say(d.Out, "%-14s stops", service)
+		names[i] = d.containerName(service)
+	}
+	// One that does not run cannot be stopped on every engine; rm says what matters.
+	_, stopped := d.Engine.run(ctx, append([]string{"stop", "-t", stopSeconds}, names...)...)
+	if _, err := d.Engine.run(ctx, append([]string{"rm", "-f"}, names...)...); err != nil {
+		return errors.Join(stopped, err)
+	}
+	return nil
 }
 
 // removeLabelled removes the project's networks or volumes, which podman-compose leaves behind.
