@@ -47,7 +47,8 @@ func ImageName(image, version string) string { return "localhost/authcallout/" +
 const contentLabel = "authcallout.content"
 
 // BuildImages builds the programs below root, and an image of each of which there is none with the same content yet. The
-// same sources, Go version and engine give the same images: paths are trimmed, and every time stamp is the epoch.
+// same sources, Go version and engine give the same images: paths are trimmed, and every time stamp is the epoch. A program
+// keeps its build id, by which go sees that it need not be linked again.
 func (e *Engine) BuildImages(ctx context.Context, root, version string) error {
 	target := filepath.Join(root, "deploy", "podman", "build")
 	if err := os.MkdirAll(filepath.Join(target, "data"), 0o755); err != nil { //nolint:gosec // the content of an image, no secret
@@ -55,7 +56,7 @@ func (e *Engine) BuildImages(ctx context.Context, root, version string) error {
 	}
 	args := append([]string{
 		"build", "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -buildid= -X harmony.internal/authcallout/shared/run.Version=" + version, "-o", target + string(filepath.Separator),
+		"-ldflags", "-s -w -X harmony.internal/authcallout/shared/run.Version=" + version, "-o", target + string(filepath.Separator),
 	}, programs...)
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // our own packages
 	cmd.Dir = root
