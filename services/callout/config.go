@@ -83,8 +83,8 @@ type Config struct {
 	// that a fleet that logged in together does not come back together. Default 5m.
 	SessionSpread time.Duration `yaml:"session_spread"`
 	// MaxUserJWTBytes bounds the user JWT that a grant becomes; a larger one is denied with grant_too_large. nats-server
-	// keeps every subject of it for each connection. Default 131072; at most 524288, because the answer has to fit into
-	// one message.
+	// keeps every subject of it for each connection. Default 131072; at most 524288. The answer is a third larger and has to
+	// fit into one message: where nats-server's max_payload is smaller, the login is denied with the same reason.
 	MaxUserJWTBytes int `yaml:"max_user_jwt_bytes"`
 }
 

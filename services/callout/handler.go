@@ -50,8 +50,10 @@ type handler struct {
 	// account is for a grant that names none, accounts all that a grant may name.
 	account  string
 	accounts []string
-	now      func() time.Time
-	recorder *recorder
+	// maxAnswer is the largest answer that can be sent, in bytes: max_payload of the server that this callout is connected to now.
+	maxAnswer func() int64
+	now       func() time.Time
+	recorder  *recorder
 }
 
 // handle works on one request that was admitted. ctx ends with the ceiling of the budget.
@@ -131,7 +133,14 @@ func (h *handler) mint(req *authRequest, v *wire.Verified, g *wire.Grant, d *dec
 		return nil, fail
 	}
 	d.expires = expires
-	return h.minter.admit(req, userJWT, now)
+	answer, fail := h.minter.admit(req, userJWT, now)
+	if fail != nil {
+		return nil, fail
+	}
+	if most := h.maxAnswer(); int64(len(answer)) > most {
+		return nil, wire.Fail(wire.GrantTooLarge, fmt.Sprintf("answer of %d bytes, and max_payload of nats-server is %d", len(answer), most), nil)
+	}
+	return answer, nil
 }
 
 // refuse answers definite failures and lets go of the others. A request that did not verify gets nothing: it has no

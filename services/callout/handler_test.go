@@ -84,6 +84,7 @@ func newBench(t *testing.T) *bench {
 		servers:    newServers(&Config{ClientPatience: defaultPatience}, zap.NewNop(), time.Now, nil),
 		account:    "DEVICES",
 		accounts:   []string{"DEVICES"},
+		maxAnswer:  func() int64 { return 1 << 20 },
 		now:        time.Now,
 		recorder:   newRecorder(zap.New(core), nil),
 	}
@@ -168,6 +169,7 @@ func TestHandle(t *testing.T) {
 				return verified(time.Now().Add(-time.Second)), nil
 			}
 		}, outcome: outcomeDenied, code: wire.TokenExpired},
+		{name: "answer larger than max_payload", set: func(b *bench) { b.handler.maxAnswer = func() int64 { return 500 } }, outcome: outcomeDenied, code: wire.GrantTooLarge},
 		{name: "grant too large", set: func(b *bench) { b.handler.minter.maxUserJWT = 100 }, outcome: outcomeDenied, code: wire.GrantTooLarge},
 
 		{name: "tokencheck gone", set: func(b *bench) { b.near.onCheck = failsWith(wire.TokencheckUnavailable) }, outcome: outcomeHungUp, code: wire.TokencheckUnavailable},

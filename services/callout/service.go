@@ -154,10 +154,11 @@ func (s *Service) newHandler(conn *natsx.Conn) (*handler, error) {
 			}
 			return s.hangups.probe(ctx, conn.Conn, id)
 		}),
-		account:  s.cfg.Account,
-		accounts: append([]string{s.cfg.Account}, s.cfg.AllowedAccounts...),
-		now:      s.deps.Now,
-		recorder: s.recorder,
+		account:   s.cfg.Account,
+		accounts:  append([]string{s.cfg.Account}, s.cfg.AllowedAccounts...),
+		maxAnswer: conn.MaxPayload,
+		now:       s.deps.Now,
+		recorder:  s.recorder,
 	}, nil
 }
 

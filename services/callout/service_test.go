@@ -35,7 +35,14 @@ func startWorld(t *testing.T, top *natstest.Topology, check func(*wire.CheckRequ
 // startWorldWith lets the test change the callout's configuration.
 func startWorldWith(t *testing.T, top *natstest.Topology, check func(*wire.CheckRequest) (*wire.Verified, *wire.Error), change func(*Config)) *world {
 	t.Helper()
-	s := top.Run(t)
+	return startWorldOn(t, top, top.Run(t), deviceGrant, check, change)
+}
+
+// startWorldOn lets the test bring the server and choose what policy grants.
+func startWorldOn(t *testing.T, top *natstest.Topology, s *server.Server, grant func() *wire.Grant,
+	check func(*wire.CheckRequest) (*wire.Verified, *wire.Error), change func(*Config),
+) *world {
+	t.Helper()
 	w := &world{topology: top, server: s, ended: make(chan error, 1)}
 	tokencheck, err := natsx.Connect(top.NATS(wire.QueueTokencheck, s), wire.QueueTokencheck, zap.NewNop())
 	if err != nil {
@@ -48,7 +55,7 @@ func startWorldWith(t *testing.T, top *natstest.Topology, check func(*wire.Check
 	}
 	t.Cleanup(policy.Close)
 	natstest.FakeTokencheck(t, tokencheck.Conn, check)
-	natstest.FakePolicy(t, policy.Conn, func(*wire.DecideRequest) (*wire.Grant, *wire.Error) { return deviceGrant(), nil })
+	natstest.FakePolicy(t, policy.Conn, func(*wire.DecideRequest) (*wire.Grant, *wire.Error) { return grant(), nil })
 
 	w.config = &Config{NATS: top.NATS(wire.QueueCallout, s), IssuerSeedFile: top.IssuerFile, XKeySeedFile: top.XKeyFile, Account: natstest.Devices}
 	w.config.SetDefaults()
