@@ -65,6 +65,12 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			_, _ = fmt.Fprintf(stderr, "%s: %v\n", Name, err)
 			return run.ExitUsage
 		}
+		held, err := lock(o.setup.DataDir)
+		if err != nil {
+			_, _ = fmt.Fprintf(stderr, "%s: %v\n", Name, err)
+			return run.ExitFailure
+		}
+		defer func() { _ = held.Close() }() // lets go of the lock; there is nothing to keep
 	}
 	system, err := Load(o.setup.DataDir)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -320,6 +321,66 @@ func TestCheckConfig(t *testing.T) {
 	refuse(t, "two broken files", run.ExitUsage, check, standalone.CalloutFile+":", "client_patence", "client_patience", standalone.TokencheckFile+":", "profile")
 	b.edit(t, standalone.ServerFile, "listen:", "lisen:")
 	refuse(t, "a third", run.ExitUsage, check, standalone.ServerFile, "lisen")
+}
+
+// A server that gives up before the clients, or long after them, is told of; it is no error.
+func TestTimesThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	p := start(t, b.first()...)
+	p.ready(t)
+	p.terminate(t)
+	timeout := "timeout: 2"
+	for _, row := range []struct {
+		name, timeout, patience string
+		says                    string // "" for nothing
+	}{
+		{"as written", "timeout: 2", "client_patience: 2s", ""},
+		{"the server's default", "", "client_patience: 2s", ""},
+		{"both are patient", "timeout: 10", "client_patience: 10s", ""},
+		{"the server gives up first", "timeout: 2", "client_patience: 5s", "raise authorization.timeout to 5s"},
+		{"and by its default", "", "client_patience: 5s", "raise authorization.timeout to 5s"},
+		{"the server waits for those who have gone", "timeout: 10", "client_patience: 2s", "lower authorization.timeout to 2s"},
+		{"the callout gives up first", "timeout: 10", "client_patience: 10s\nmax_budget: 5s", "max_budget"},
+	} {
+		server, callout := b.read(t, standalone.ServerFile), b.read(t, standalone.CalloutFile)
+		b.edit(t, standalone.ServerFile, timeout, row.timeout)
+		b.edit(t, standalone.CalloutFile, "client_patience: 2s", row.patience)
+		p = start(t, "-data", b.dir, "-check-config")
+		code := p.end(t)
+		out := p.stderr.String()
+		warned := strings.Contains(out, "authorization.timeout") || strings.Contains(out, "max_budget")
+		if code != run.ExitOK || warned != (row.says != "") || !strings.Contains(out, row.says) {
+			t.Errorf("%s: %d, want %q in %q", row.name, code, row.says, out)
+		}
+		write(t, b.path(standalone.ServerFile), []byte(server))
+		write(t, b.path(standalone.CalloutFile), []byte(callout))
+	}
+	b.edit(t, standalone.ServerFile, timeout, "timeout: 10")
+	p = start(t, "-data", b.dir)
+	p.ready(t)
+	if log := p.stderr.String(); !strings.Contains(log, "lower authorization.timeout to 2s") {
+		t.Error("the log of a start does not say it")
+	}
+}
+
+// Two processes would write one JetStream store. A process that was killed leaves the directory free.
+func TestOneProcessPerDirectory(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	first := start(t, b.first()...)
+	first.ready(t)
+	refuse(t, "a second process", run.ExitFailure, []string{"-data", b.dir},
+		b.dir, "process "+strconv.Itoa(first.cmd.Process.Pid), "stop that one", "-data")
+	check := start(t, "-data", b.dir, "-check-config")
+	if code := check.end(t); code != run.ExitOK {
+		t.Errorf("-check-config beside a running process: %d", code)
+	}
+	first.signal(t, syscall.SIGKILL)
+	first.end(t)
+	next := start(t, "-data", b.dir)
+	next.ready(t)
+	next.terminate(t)
 }
 
 func TestVersion(t *testing.T) {

@@ -54,6 +54,7 @@ func Load(dir string) (*System, error) {
 	}
 	if len(errs) == 0 {
 		errs = s.disagreements(dir)
+		s.Warnings = append(s.Warnings, s.misfits(dir)...)
 	}
 	return s, errors.Join(errs...)
 }
