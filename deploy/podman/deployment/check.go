@@ -33,6 +33,8 @@ func (d *Deployment) Check(ctx context.Context, c *Config, token string) error {
 	if err != nil {
 		return err
 	}
+	say(d.Out, "ok     %-10s servers and callouts wait %[2]s for a login: give clients a connect timeout of %[2]s (nats.Timeout), or change client_patience in deployment.yaml",
+		"times", c.ClientPatience)
 	trial, err := service.NewTrial(ctx, cfg)
 	if err != nil {
 		say(d.Out, "WRONG  %-10s %v", "issuer", err)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"harmony.internal/authcallout/shared/oidctest"
 )
@@ -22,7 +23,8 @@ func TestCheck(t *testing.T) {
 		ok    bool
 		says  []string
 	}{
-		"no token": {ok: true, says: []string{"ok     issuer", "ok     keys", "TOKEN_FILE"}},
+		"patient clients": {ok: true, edit: func(c *Config) { c.ClientPatience = 5 * time.Second }, says: []string{"ok     times      servers and callouts wait 5s", "connect timeout of 5s"}},
+		"no token":        {ok: true, says: []string{"ok     times      servers and callouts wait 2s", "ok     issuer", "ok     keys", "TOKEN_FILE"}},
 		"good": {token: mint(nil), ok: true, says: []string{
 			"ok     token", "ok     roles      device", "rule device admits it as device", "device-state." + oidctest.SubjectOf("sensor-a"),
 		}},
