@@ -117,7 +117,7 @@ func (a *admission) place(r *Request) {
 	if a.source == nil || r.placed {
 		return
 	}
-	r.lane, r.placed = int(maphash.String(a.seed, a.source(r))%fairLanes), true //nolint:gosec // less than fairLanes
+	r.lane, r.placed = int(maphash.String(a.seed, a.source(r))%fairLanes), true
 }
 
 // popNewest takes the newest of the lane whose turn it is. Something waits.

@@ -175,7 +175,7 @@ func TestClaimInterleaved(t *testing.T) {
 	const worlds, claims = 2_000, 6
 	faults, won := 0, 0
 	for seed := range uint64(worlds) {
-		r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // reproducible
+		r := rand.New(rand.NewPCG(seed, 1))
 		about := fmt.Sprint("world ", seed)
 		w, admitted := &world{history: map[string][]cell{}}, map[string]Identity{}
 		age := time.Duration(seed%2) * pendingFor // nothing is old, or everything is: no clock is needed
