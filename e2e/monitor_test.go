@@ -27,7 +27,7 @@ func TestMetrics(t *testing.T) {
 	c.Connect(t, nats.Token(c.Token(t, "sensor-b")))
 	for _, refused := range []string{
 		c.Issuer.Mint(t, "RS256", c.Claims("sensor-c", oidctest.Claims{oidctest.RolesClaim: map[string]any{"visitor": map[string]string{}}})),
-		"no.token.atall",
+		c.Issuer.Mint(t, "RS256", c.Claims("sensor-d", nil)) + "?",
 	} {
 		if nc, err := c.Dial(nats.Token(refused), nats.MaxReconnects(0)); err == nil {
 			nc.Close()

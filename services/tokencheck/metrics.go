@@ -37,7 +37,7 @@ var (
 		"Logins whose token named a key that was not there: they caused a fetch (asked), waited for one under way (joined), or would have caused more than is permitted (suppressed).",
 		labelIssuer, monitor.Label{Name: "result", Values: "asked, joined, suppressed"})
 	metricIntrospections = monitor.NewMetric(monitor.Counter, "authcallout_introspections_total",
-		"Questions to an issuer about tokens: answered active or inactive, failed, not asked because too many were open (busy), or answered from memory (remembered). Absent for an issuer that is not asked.",
+		"Questions to an issuer about tokens: answered active or inactive, failed, not asked because too many were open (busy), or answered from memory (remembered). 0 for an issuer that is not asked.",
 		labelIssuer, monitor.Label{Name: "result", Values: "active, inactive, failed, busy, remembered"})
 )
 
@@ -75,12 +75,14 @@ func (s *Service) collect(out chan<- prometheus.Metric) {
 		out <- metricForced.Value(float64(st.Forced), name, "asked")
 		out <- metricForced.Value(float64(st.Joined), name, "joined")
 		out <- metricForced.Value(float64(st.Suppressed), name, "suppressed")
-		if n := st.Introspection; n != nil {
-			for result, count := range map[string]int64{
-				"active": n.Active, "inactive": n.Inactive, "failed": n.Failed, "busy": n.Busy, "remembered": n.Remembered,
-			} {
-				out <- metricIntrospections.Value(float64(count), name, result)
-			}
+		asked := IntrospectionStats{}
+		if st.Introspection != nil {
+			asked = *st.Introspection
+		}
+		for result, count := range map[string]int64{
+			"active": asked.Active, "inactive": asked.Inactive, "failed": asked.Failed, "busy": asked.Busy, "remembered": asked.Remembered,
+		} {
+			out <- metricIntrospections.Value(float64(count), name, result)
 		}
 		if st.KeySet != "" {
 			out <- metricKeySet.Value(1, name, st.KeySet)

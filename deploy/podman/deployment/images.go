@@ -24,6 +24,10 @@ var programs = []string{
 	"./deploy/podman/cmd/demodevice",
 }
 
+// stamped are the programs that say their version. The others must not know it, so that an upgrade leaves the servers running:
+// even a flag without effect changes a program's build id.
+const stamped = "harmony.internal/authcallout/services/..."
+
 // images are the targets of the Containerfile, and what each is made of.
 var images = []struct {
 	name     string
@@ -56,7 +60,8 @@ func (e *Engine) BuildImages(ctx context.Context, root, version string) error {
 	}
 	args := append([]string{
 		"build", "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -X harmony.internal/authcallout/shared/run.Version=" + version, "-o", target + string(filepath.Separator),
+		"-ldflags", "-s -w", "-ldflags", stamped + "=-s -w -X harmony.internal/authcallout/shared/run.Version=" + version,
+		"-o", target + string(filepath.Separator),
 	}, programs...)
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // our own packages
 	cmd.Dir = root
