@@ -32,6 +32,7 @@ require (
 	github.com/rs/cors v1.11.1 // indirect
 	github.com/zitadel/oidc/v3 v3.51.17 // indirect
 	github.com/zitadel/schema v1.3.2 // indirect
+	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d // indirect
 	golang.org/x/oauth2 v0.37.0 // indirect
 )
 
@@ -83,6 +84,7 @@ require (
 	google.golang.org/grpc v1.83.1 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 	harmony.internal/authcallout/deploy/devidp v0.0.0 // indirect
+	harmony.internal/authcallout/deploy/standalone v0.0.0 // indirect
 )
 
 replace harmony.internal/authcallout/shared => ../shared
@@ -99,4 +101,12 @@ replace harmony.internal/authcallout/deploy/devidp => ../deploy/devidp
 
 replace harmony.internal/authcallout/deploy/topology => ../deploy/topology
 
-tool harmony.internal/authcallout/deploy/devidp/cmd/devidp
+tool (
+	github.com/nats-io/nats-server/v2
+	github.com/nats-io/nkeys/nk
+	harmony.internal/authcallout/deploy/devidp/cmd/devidp
+	harmony.internal/authcallout/deploy/standalone/cmd/standalone
+	harmony.internal/authcallout/services/callout/cmd/callout
+	harmony.internal/authcallout/services/policy/cmd/policy
+	harmony.internal/authcallout/services/tokencheck/cmd/tokencheck
+)

@@ -25,7 +25,7 @@ var packages = map[string]string{
 	"policy":     modulePath + "services/policy/cmd/policy",
 	"standalone": modulePath + "deploy/standalone/cmd/standalone",
 	"devidp":     modulePath + "deploy/devidp/cmd/devidp",
-	// Of others, in the versions that go.mod names.
+	// Of others, in the versions that go.mod names. All of them are tools of go.mod, so that this module builds them alone too.
 	"nats-server": "github.com/nats-io/nats-server/v2",
 	"nk":          "github.com/nats-io/nkeys/nk",
 }
