@@ -1,14 +1,13 @@
 package policy
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 
 	"harmony.internal/authcallout/services/policy/rules"
+	"harmony.internal/authcallout/shared/atomicfile"
 	"harmony.internal/authcallout/shared/config"
 )
 
@@ -52,7 +51,7 @@ func (s *store) take(name string, text []byte, generation uint64) error {
 	}
 	s.log.Info("policy in force", zap.Uint64("policy_generation", generation), zap.String("policy_hash", policy.Hash()), zap.Int("rules", policy.Rules()))
 	if s.lastGood != "" {
-		if err := replaceFile(string(s.lastGood), text); err != nil {
+		if err := atomicfile.Replace(string(s.lastGood), text); err != nil {
 			s.log.Error("last_good_file cannot be written; after a restart during an outage this policy would be missing", zap.Error(err))
 		}
 	}
@@ -76,27 +75,4 @@ func (s *store) takeLastGood() bool {
 	s.set(&inForce{Policy: policy})
 	s.log.Warn("the last good policy of an earlier run is in force", zap.String("policy_hash", policy.Hash()), zap.Int("rules", policy.Rules()))
 	return true
-}
-
-// replaceFile writes a file so that a reader sees the old or the new text, whatever dies when.
-func replaceFile(name string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // what is left of it does no harm
-		return fmt.Errorf("replace %s: %w", name, err)
-	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"harmony.internal/authcallout/shared/atomicfile"
 	"harmony.internal/authcallout/shared/strictjson"
 )
 
@@ -81,7 +82,7 @@ func (f *keyFile) save(set *keySet) error {
 		return err
 	}
 	sum := sha256.Sum256(body)
-	if err := replaceFile(f.name, fmt.Appendf(nil, "%x\n%s", sum, body)); err != nil {
+	if err := atomicfile.Replace(f.name, fmt.Appendf(nil, "%x\n%s", sum, body)); err != nil {
 		return err
 	}
 	f.saved = set.number
@@ -139,26 +140,4 @@ func (f *keyFile) parse(text []byte, now time.Time) (*keySet, error) {
 		return nil, errKeyFileFuture
 	}
 	return parseKeySet([]byte(kept.KeySet), kept.Fetched)
-}
-
-// replaceFile writes a file for its owner alone, so that a reader sees the old or the new text.
-func replaceFile(name string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // what is left of it does no harm
-	}
-	return err
 }
