@@ -49,6 +49,9 @@ type Cluster struct {
 	Listen   string   // host:port for routes, the same on every server
 	Routes   []string // host:port of every server
 	Password string   // of the routes; letters and digits
+	// NoAdvertise keeps the servers from telling clients each other's addresses: where clients reach them by others, as behind a
+	// published port, those are dead ends that a reconnecting client tries all the same. Clients then need all addresses themselves.
+	NoAdvertise bool
 }
 
 // ClusterConfig renders the file that ServerOptions.ClusterFile names. It holds the password of the routes.
@@ -63,11 +66,12 @@ cluster {
   name: %q
   listen: %q
   authorization { user: route, password: %q }
+  no_advertise: %t
   routes: [
 %s
   ]
 }
-`, c.Name, c.Listen, c.Password, strings.Join(routes, "\n"))
+`, c.Name, c.Listen, c.Password, c.NoAdvertise, strings.Join(routes, "\n"))
 }
 
 // MaxControlLine fits a token of 16 KiB, the largest that the services take, and the rest of CONNECT; the server's own

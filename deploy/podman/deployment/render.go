@@ -131,7 +131,10 @@ func (s State) renderServers(c *Config, m Modes, id topology.Identities) error {
 			if err != nil {
 				return err
 			}
-			text := topology.ClusterConfig(topology.Cluster{Name: "authcallout", Listen: "0.0.0.0:6222", Routes: routes, Password: password})
+			text := topology.ClusterConfig(topology.Cluster{
+				Name: "authcallout", Listen: "0.0.0.0:6222", Routes: routes, Password: password,
+				NoAdvertise: true, // they know their addresses in the containers' networks alone, which change at each start
+			})
 			if err := topology.WriteSecret(s.in(name, clusterConfigFile), text); err != nil {
 				return err
 			}

@@ -21,11 +21,14 @@ func TestCluster(t *testing.T) {
 	r.scenarios(t)
 	urls := r.urls(t)
 	token := r.token(t, "sensor-a")
-	device, err := nats.Connect(urls, nats.Token(token), nats.MaxReconnects(-1), nats.Timeout(patience))
+	device, err := nats.Connect(urls, nats.Token(token), nats.MaxReconnects(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(device.Close)
+	if found := device.DiscoveredServers(); len(found) > 0 {
+		t.Errorf("the servers tell devices of addresses that nobody outside can reach: %q", found)
+	}
 	for n := 1; n <= 3; n++ {
 		name := fmt.Sprintf("%s-nats-%d", r.Project, n)
 		podman(t, "stop", "-t", "10", name)

@@ -104,7 +104,7 @@ func newRig(t *testing.T, project string, m deployment.Modes) *rig {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the deployment said:\n%s", log)
-			for _, c := range []string{"callout-1", "callout-2", "tokencheck-1", "policy-1", "nats-1"} {
+			for _, c := range []string{"callout-1", "callout-2", "tokencheck-1", "policy-1", "nats-1", "nats-2", "nats-3"} {
 				out, _ := exec.Command("podman", "logs", "--tail", "30", project+"-"+c).CombinedOutput()
 				t.Logf("%s:\n%s", c, out)
 			}
@@ -264,11 +264,14 @@ func podman(t *testing.T, args ...string) string {
 
 func eventually(t *testing.T, what string, reached func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !reached(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	began := time.Now()
+	for !reached() {
+		if time.Since(began) > patience {
 			t.Fatalf("not within %v: %s", patience, what)
 		}
+		time.Sleep(50 * time.Millisecond)
 	}
+	t.Logf("%s: after %v", what, time.Since(began).Round(time.Millisecond))
 }
 
 // TestDeployment is the life of one deployment, in order: each step begins with what the one before left.
