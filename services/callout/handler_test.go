@@ -287,6 +287,31 @@ func TestHandleHandsOn(t *testing.T) {
 	}
 }
 
+// TestTheSameRequestTwice hands over one request twice, as a copy that somebody captured would come: the same answer for the same
+// connection of the same server, and a record of each.
+func TestTheSameRequestTwice(t *testing.T) {
+	b := newBench(t)
+	data := b.request(nil)
+	for range 2 {
+		b.handler.handle(t.Context(), b.message(data))
+	}
+	records := b.logs.FilterMessage("decision").AllUntimed()
+	if len(b.answers) != 2 || len(records) != 2 {
+		t.Fatalf("%d answers, %d records", len(b.answers), len(records))
+	}
+	asked := must(jwt.DecodeAuthorizationRequestClaims(string(data)))
+	for i, answer := range b.answers {
+		response := must(jwt.DecodeAuthorizationResponseClaims(string(answer)))
+		user := must(jwt.DecodeUserClaims(response.Jwt))
+		if response.Subject != asked.UserNkey || response.Audience != b.server.id || user.Subject != asked.UserNkey {
+			t.Errorf("answer %d is for %s of %s, and admits %s", i, response.Subject, response.Audience, user.Subject)
+		}
+		if record := records[i].ContextMap(); record[logx.Outcome] != outcomeAdmitted || record[logx.ClientID] != uint64(11) {
+			t.Errorf("record %d is %v", i, record)
+		}
+	}
+}
+
 // The record of a token that was refused says which check of which issuer refused it.
 func TestHandleRecordsTheCheck(t *testing.T) {
 	b := newBench(t)

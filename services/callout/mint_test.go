@@ -147,6 +147,36 @@ func TestSessionEnd(t *testing.T) {
 	}
 }
 
+// TestSpread mints the sessions of a fleet whose tokens end at one moment, with the chance that the service uses: their ends lie
+// evenly over the spread, none after the token's, none before the spread begins.
+func TestSpread(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	const fleet, parts = 20_000, 10
+	for _, row := range []struct{ session, spread time.Duration }{
+		{12 * time.Hour, 5 * time.Minute},   // as configured
+		{20 * time.Minute, 2 * time.Minute}, // a tenth of the session
+	} {
+		m := newMinter(t)
+		m.random = randomBelow
+		exp := now.Add(row.session)
+		var counts [parts]int
+		for range fleet {
+			end, fail := m.sessionEnd(exp.Unix(), 0, now)
+			wantCode(t, fail, 0)
+			early := exp.Sub(end)
+			if early < 0 || early > row.spread || end.Nanosecond() != 0 {
+				t.Fatalf("a session of %s ends %s before its token", row.session, early)
+			}
+			counts[min(int(early*parts/row.spread), parts-1)]++
+		}
+		for i, n := range counts {
+			if share := float64(n) * parts / fleet; share < 0.8 || share > 1.2 { // nine standard deviations
+				t.Errorf("%s: part %d of the spread has %.2f of its share: %v", row.session, i, share, counts)
+			}
+		}
+	}
+}
+
 func TestSessionName(t *testing.T) {
 	for _, row := range []struct{ device, subject, want string }{
 		{"sensor-a", "314159", "sensor-a"},
