@@ -48,6 +48,7 @@ func (a *admission) offer(r *Request, now time.Time) (run bool, gone []givenUp) 
 	case !a.inTime(r, now):
 		return false, []givenUp{{r, wire.OutOfTime}}
 	case a.running < a.limit.current:
+		r.started = now
 		a.running++
 		return true, nil
 	case a.maxWaiting == 0:
@@ -112,7 +113,7 @@ func (a *admission) count() int { return a.waits }
 func (a *admission) full(n int) bool { return a.running+n > a.limit.current }
 
 // place finds the lane in which r would wait, unless that was done. It may take a while, and unlike the rest it needs no
-// lock: whoever holds one that others wait for calls it before for requests that are likely to wait.
+// lock: who holds one that others wait for has called it before for the requests that are likely to wait.
 func (a *admission) place(r *Request) {
 	if a.source == nil || r.placed {
 		return

@@ -17,14 +17,16 @@ type replies struct {
 	endpoint *endpoint
 	subject  string
 
-	mu    sync.Mutex // guards the rest, held for no message
+	mu    sync.Mutex // guards the rest, held for no message; taken before the endpoint's
 	left  int        // requests that are not answered
 	count int        // items in body
 	body  []byte
 	armed bool
 }
 
-// add takes one reply.
+// add takes the reply to one request, which must have none yet. The first starts the time to linger; the last sends what
+// there is. A reply that would make the message longer than wire.MaxBatchBytes goes into the next one. An error says that
+// a message could not be sent, with which replies to other requests may be lost too: their requesters ask again.
 func (b *replies) add(r *wire.BatchReply) error {
 	b.mu.Lock()
 	var early *nats.Msg
@@ -39,6 +41,7 @@ func (b *replies) add(r *wire.BatchReply) error {
 		last = b.take()
 	} else if !b.armed {
 		b.armed = true
+		b.endpoint.owe()
 		time.AfterFunc(linger, b.flush)
 	}
 	b.mu.Unlock()
@@ -57,7 +60,9 @@ func (b *replies) leave() {
 	_ = b.send(last) // the requester's time ends
 }
 
+// flush sends what there is when the time to linger is over. The endpoint is not idle before.
 func (b *replies) flush() {
+	defer b.endpoint.paid()
 	b.mu.Lock()
 	b.armed = false
 	var m *nats.Msg

@@ -37,9 +37,13 @@ type endpoint struct {
 	// sweep looks for waiting requests whose time no longer suffices; it runs at sweepAt unless that is zero.
 	sweep   *time.Timer
 	sweepAt time.Time
-	// givingUp counts the requests on their way to giveUp.
-	givingUp int
-	// idle is closed when nothing runs, waits or is given up; nil unless somebody waits for that.
+	// unsorted are requests whose source is not known yet, oldest first; sorting says that sort runs.
+	unsorted []*Request
+	sorting  bool
+	// owed counts what goes on beside handlers and waiting requests and has to end before the endpoint is idle: requests
+	// on their way to giveUp, replies that linger, and sort.
+	owed int
+	// idle is closed when nothing runs, waits or is owed; nil unless somebody waits for that.
 	idle chan struct{}
 }
 
@@ -80,11 +84,34 @@ func (e *endpoint) Handle(m micro.Request) {
 		r.deadline = now.Add(r.budget)
 		r.context.deadline = r.deadline
 	}
-	if e.full(len(list)) {
-		for _, r := range list {
-			e.admission.place(r)
+	e.takeIn(list, now)
+}
+
+// takeIn has the requests admitted. Where some are likely to wait, sort finds out first whose they are; when it falls
+// behind, the dispatcher does that itself, so that none is turned away before its source is known.
+func (e *endpoint) takeIn(list []*Request, now time.Time) {
+	e.mu.Lock()
+	full := e.admission.full(len(list))
+	behind := len(e.unsorted) >= maxUnsorted
+	if full && !behind && e.admission.source != nil {
+		e.unsorted = append(e.unsorted, list...)
+		if !e.sorting {
+			e.sorting = true
+			e.owed++
+			go e.sort()
 		}
+		e.mu.Unlock()
+		return
 	}
+	e.mu.Unlock()
+	if full {
+		e.place(list)
+	}
+	e.admit(list, now)
+}
+
+// admit starts the requests, has them wait or gives them up. It uses list as its own.
+func (e *endpoint) admit(list []*Request, now time.Time) {
 	var gone []givenUp
 	e.mu.Lock()
 	start := list[:0]
@@ -97,19 +124,12 @@ func (e *endpoint) Handle(m micro.Request) {
 		}
 		gone = append(gone, out...)
 	}
-	e.givingUp += len(gone)
+	e.owed += len(gone)
 	e.mu.Unlock()
 	for _, r := range start {
 		e.crew.start(r)
 	}
 	e.letGo(gone)
-}
-
-// full says whether some of n more would have to wait.
-func (e *endpoint) full(n int) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.admission.full(n)
 }
 
 // work runs the handler of r, and then of what waits.
@@ -125,7 +145,7 @@ func (e *endpoint) work(r *Request) {
 
 		e.mu.Lock()
 		next, gone := e.admission.done(r, answered, now)
-		e.givingUp += len(gone)
+		e.owed += len(gone)
 		e.checkIdle()
 		e.mu.Unlock()
 
@@ -158,7 +178,7 @@ func (e *endpoint) handle(r *Request) {
 	e.do(ctx, r)
 }
 
-// letGo gives up requests that were counted in givingUp.
+// letGo gives up requests that were counted in owed.
 func (e *endpoint) letGo(gone []givenUp) {
 	if len(gone) == 0 {
 		return
@@ -168,8 +188,7 @@ func (e *endpoint) letGo(gone []givenUp) {
 		e.giveUp(g.request, wire.Fail(g.code, "", nil))
 	}
 	e.mu.Lock()
-	e.givingUp -= len(gone)
-	e.checkIdle()
+	e.settle(len(gone))
 	e.mu.Unlock()
 }
 
@@ -203,33 +222,9 @@ func (e *endpoint) sweepWaiting() {
 	if wait > 0 {
 		e.arm(now.Add(max(wait, sweepInterval)), now)
 	}
-	e.givingUp += len(gone)
+	e.owed += len(gone)
 	e.mu.Unlock()
 	e.letGo(gone)
-}
-
-// checkIdle wakes who waits for the end of all work. e.mu is held.
-func (e *endpoint) checkIdle() {
-	if e.idle != nil && e.admission.running == 0 && e.admission.count() == 0 && e.givingUp == 0 {
-		close(e.idle)
-		e.idle = nil
-	}
-}
-
-// wait returns when nothing runs, waits or is given up, and dismisses the crew. It is called once.
-func (e *endpoint) wait(ctx context.Context) error {
-	idle := make(chan struct{})
-	e.mu.Lock()
-	e.idle = idle
-	e.checkIdle()
-	e.mu.Unlock()
-	select {
-	case <-idle:
-		e.crew.dismiss()
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("drain: requests are still unanswered: %w", ctx.Err())
-	}
 }
 
 // count adds one error to micro's statistics of this endpoint.

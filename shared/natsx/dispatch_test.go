@@ -2,9 +2,12 @@ package natsx
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -180,12 +183,113 @@ func TestSourceIsAskedWithoutTheLock(t *testing.T) {
 		}, zap.NewNop())
 		e.Handle(withBudget("runs", time.Second))
 		e.Handle(withBudget("waits", time.Second))
+		synctest.Wait()
 		if l := e.load(); asked != 1 || l.Waiting != 1 {
 			t.Errorf("asked %d times with %d waiting, want once: for the one that waits", asked, l.Waiting)
 		}
 		close(release)
 		if err := e.wait(context.Background()); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// TestSourceHoldsUpNobody: while it is found out whose a request is, others are taken in, and the endpoint is not idle.
+func TestSourceHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known, release := make(chan struct{}), make(chan struct{})
+		var seen events
+		e := newEndpoint(&Conn{}, &Endpoint{
+			MaxInFlight: 1,
+			Handle: func(_ context.Context, r *Request) {
+				<-release
+				seen.add(fmt.Sprint(r.ID, " ", r.Kept))
+			},
+			Source: func(r *Request) string {
+				<-known
+				r.Kept = "of " + r.ID
+				return r.ID
+			},
+		}, zap.NewNop())
+		for _, id := range []string{"runs", "a", "b"} {
+			e.Handle(withBudget(id, time.Minute))
+		}
+		close(release)
+		synctest.Wait()
+		if got := seen.all(); !slices.Equal(got, []string{"runs <nil>"}) {
+			t.Fatalf("before the sources are known: %v", got)
+		}
+		short, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := e.wait(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("idle with requests that nobody has admitted: %v", err)
+		}
+		close(known)
+		if err := e.wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		got := seen.all()
+		slices.Sort(got)
+		if !slices.Equal(got, []string{"a of a", "b of b", "runs <nil>"}) {
+			t.Errorf("handled %v", got)
+		}
+	})
+}
+
+// TestFairShareWhenSourcesAreSlow: a flood comes faster than anybody finds out whose it is, and turns away only its own.
+func TestFairShareWhenSourcesAreSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var others, turnedAway atomic.Int32
+		e := newEndpoint(&Conn{}, &Endpoint{
+			MaxInFlight: 1,
+			MaxWaiting:  100,
+			Handle: func(_ context.Context, r *Request) {
+				time.Sleep(10 * time.Millisecond)
+				if r.ID != "flood" {
+					others.Add(1)
+				}
+			},
+			Source: func(r *Request) string {
+				time.Sleep(time.Millisecond)
+				return r.ID
+			},
+			GiveUp: func(r *Request, _ *wire.Error) {
+				turnedAway.Add(1)
+				if r.ID != "flood" {
+					t.Errorf("%s is given up", r.ID)
+				}
+			},
+		}, zap.NewNop())
+		const flood = 3 * maxUnsorted
+		for i := range flood {
+			e.Handle(withBudget("flood", maxBudget))
+			if i%(flood/4) == 0 {
+				e.Handle(withBudget("other"+strconv.Itoa(i), maxBudget))
+			}
+		}
+		if err := e.wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if others.Load() != 4 || turnedAway.Load() == 0 {
+			t.Errorf("%d of the 4 others were handled, and %d of the flood were turned away", others.Load(), turnedAway.Load())
+		}
+	})
+}
+
+// TestIdleWaitsForReplies: a reply that lingers for the others of its batch is sent before the connection may be closed.
+func TestIdleWaitsForReplies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEndpoint(&Conn{}, &Endpoint{Handle: func(context.Context, *Request) {}}, zap.NewNop())
+		batch := &replies{endpoint: e, left: 2}
+		if err := batch.add(&wire.BatchReply{ID: "1"}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := e.wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != linger || batch.count != 0 {
+			t.Errorf("idle after %v with %d replies unsent, want %v and none", took, batch.count, linger)
 		}
 	})
 }

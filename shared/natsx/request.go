@@ -19,6 +19,8 @@ type Request struct {
 	Data     []byte // valid until Respond or Fail returns
 	Header   micro.Headers
 	Received time.Time // arrival in this process
+	// Kept is what Source found out about the request, for Handle and GiveUp; nil when it was not asked.
+	Kept any
 
 	reply    string
 	endpoint *endpoint

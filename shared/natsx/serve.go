@@ -26,7 +26,8 @@ type Endpoint struct {
 	MaxInFlight int
 	MaxWaiting  int
 	// Source names whoever a request comes from, for example an address: when requests have to wait, sources get equal shares.
-	// It is asked only of those that wait, and must not block. nil: all requests are of one source.
+	// It is asked once, before Handle and GiveUp, and only of those that are likely to wait; it may be asked of several at a time
+	// and must not block. What it had to work out it may leave in the request's Kept. nil: all requests are of one source.
 	Source func(*Request) string
 	// Budget returns how long a request may take from its arrival; nil reads wire.HeaderBudget, with DefaultBudget when absent.
 	Budget func(*Request) time.Duration

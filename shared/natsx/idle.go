@@ -1,0 +1,49 @@
+package natsx
+
+import (
+	"context"
+	"fmt"
+)
+
+// owe keeps the endpoint from being idle until paid is called.
+func (e *endpoint) owe() {
+	e.mu.Lock()
+	e.owed++
+	e.mu.Unlock()
+}
+
+func (e *endpoint) paid() {
+	e.mu.Lock()
+	e.settle(1)
+	e.mu.Unlock()
+}
+
+// settle ends n of what is owed. e.mu is held.
+func (e *endpoint) settle(n int) {
+	e.owed -= n
+	e.checkIdle()
+}
+
+// checkIdle wakes who waits for the end of all work. e.mu is held.
+func (e *endpoint) checkIdle() {
+	if e.idle != nil && e.admission.running == 0 && e.admission.count() == 0 && e.owed == 0 {
+		close(e.idle)
+		e.idle = nil
+	}
+}
+
+// wait returns when nothing runs, waits or is owed, and dismisses the crew. It is called once.
+func (e *endpoint) wait(ctx context.Context) error {
+	idle := make(chan struct{})
+	e.mu.Lock()
+	e.idle = idle
+	e.checkIdle()
+	e.mu.Unlock()
+	select {
+	case <-idle:
+		e.crew.dismiss()
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("drain: requests are still unanswered: %w", ctx.Err())
+	}
+}

@@ -1,0 +1,36 @@
+package natsx
+
+import "time"
+
+const (
+	// maxUnsorted bounds the requests whose source is not known yet.
+	maxUnsorted = 1024
+	// sortAtOnce is how many of them are admitted together: the first must not wait for the source of the last.
+	sortAtOnce = 64
+)
+
+// sort admits the unsorted until there are none.
+func (e *endpoint) sort() {
+	for {
+		e.mu.Lock()
+		n := min(len(e.unsorted), sortAtOnce)
+		if n == 0 {
+			e.unsorted, e.sorting = nil, false
+			e.settle(1)
+			e.mu.Unlock()
+			return
+		}
+		list := e.unsorted[:n:n]
+		e.unsorted = e.unsorted[n:]
+		e.mu.Unlock()
+		e.place(list)
+		e.admit(list, time.Now())
+	}
+}
+
+// place finds the lanes of requests. It may take a while, so e.mu is not held.
+func (e *endpoint) place(list []*Request) {
+	for _, r := range list {
+		e.admission.place(r)
+	}
+}
