@@ -18,6 +18,7 @@ type message struct {
 	data       []byte
 	serverXKey string // header Nats-Server-Xkey, empty without one
 	received   time.Time
+	unsealed   *unsealed // nil: it was not opened yet
 	reply
 }
 
@@ -32,7 +33,18 @@ type reply interface {
 }
 
 func messageOf(r *natsx.Request) message {
-	return message{id: r.ID, data: r.Data, serverXKey: r.Header.Get(headerServerXKey), received: r.Received, reply: r}
+	opened, _ := r.Kept.(*unsealed)
+	return message{
+		id: r.ID, data: r.Data, serverXKey: r.Header.Get(headerServerXKey), received: r.Received, unsealed: opened, reply: r,
+	}
+}
+
+// open opens m, which is done once: the source of one that had to wait was read in it.
+func (m message) open(o *opener, now time.Time) (*authRequest, *wire.Error) {
+	if m.unsealed == nil {
+		return o.open(m.data, m.serverXKey, now)
+	}
+	return o.read(m.unsealed, now)
 }
 
 func (m message) newDecision() *decision {
@@ -73,7 +85,7 @@ func (h *handler) handle(ctx context.Context, m message) {
 
 // login is one login from request to answer. It fails with the reason for which the device is not admitted.
 func (h *handler) login(ctx context.Context, m message, d *decision) *wire.Error {
-	req, fail := h.opener.open(m.data, m.serverXKey, h.now())
+	req, fail := m.open(h.opener, h.now())
 	d.request = req
 	d.stepDone(&d.openTime)
 	if fail != nil {
@@ -184,7 +196,7 @@ func (h *handler) letGo(m message, d *decision, fail *wire.Error) {
 func (h *handler) giveUp(m message, fail *wire.Error) {
 	d := m.newDecision()
 	defer h.recorder.write(d)
-	req, notOpened := h.opener.open(m.data, m.serverXKey, h.now())
+	req, notOpened := m.open(h.opener, h.now())
 	d.request = req
 	d.stepDone(&d.openTime)
 	if notOpened != nil {

@@ -67,15 +67,15 @@ type opener struct {
 //
 // A signature proves that some server key signed the request and not which operator's: any process can make such a key.
 func (o *opener) open(data []byte, serverXKey string, now time.Time) (*authRequest, *wire.Error) {
-	if len(data) > wire.MaxAuthRequestBytes {
-		return nil, wire.Fail(wire.RequestTooLarge, "", nil)
+	return o.read(o.unseal(data, serverXKey), now)
+}
+
+// read does the checks after the second.
+func (o *opener) read(u *unsealed, now time.Time) (*authRequest, *wire.Error) {
+	if u.fail != nil {
+		return nil, u.fail
 	}
-	held := o.keys()
-	text, sealer, fail := held.unseal(data, serverXKey)
-	if fail != nil {
-		return nil, fail
-	}
-	claims, fail := o.decoder.decode(string(text))
+	claims, fail := o.decoder.decode(string(u.text))
 	if fail != nil {
 		return nil, fail
 	}
@@ -89,7 +89,7 @@ func (o *opener) open(data []byte, serverXKey string, now time.Time) (*authReque
 	if fail != nil {
 		return nil, fail
 	}
-	if claims.Server.XKey != serverXKey {
+	if claims.Server.XKey != u.serverXKey {
 		return nil, wire.Fail(wire.RequestSeal, "the header's key is not server_id.xkey", nil)
 	}
 	if !nkeys.IsValidPublicUserKey(claims.UserNkey) {
@@ -107,15 +107,34 @@ func (o *opener) open(data []byte, serverXKey string, now time.Time) (*authReque
 	return &authRequest{
 		ServerID:    claims.Server.ID,
 		ServerName:  claims.Server.Name,
-		ServerXKey:  serverXKey,
+		ServerXKey:  u.serverXKey,
 		UserNkey:    claims.UserNkey,
 		Issuer:      claims.Subject,
-		signer:      held.issuer(claims.Subject),
-		sealer:      sealer,
+		signer:      u.held.issuer(claims.Subject),
+		sealer:      u.sealer,
 		Wait:        wait,
 		Credentials: creds,
 		Client:      client,
 	}, nil
+}
+
+// unsealed is a request after the first two checks.
+type unsealed struct {
+	held       *keys // those in force when it was opened
+	serverXKey string
+	text       []byte        // the request JWT
+	sealer     nkeys.KeyPair // the xkey that opened it, nil in plain text
+	fail       *wire.Error   // why it could not be opened; text is empty then
+}
+
+// unseal does the first two checks.
+func (o *opener) unseal(data []byte, serverXKey string) *unsealed {
+	if len(data) > wire.MaxAuthRequestBytes {
+		return &unsealed{fail: wire.Fail(wire.RequestTooLarge, "", nil)}
+	}
+	held := o.keys()
+	text, sealer, fail := held.unseal(data, serverXKey)
+	return &unsealed{held: held, serverXKey: serverXKey, text: text, sealer: sealer, fail: fail}
 }
 
 // unseal returns the request JWT and the xkey that opened it.

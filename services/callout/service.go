@@ -225,10 +225,17 @@ func (s *Service) endpoint(h *handler, g *giveUps) natsx.Endpoint {
 		MaxInFlight: s.cfg.MaxInFlight,
 		MaxWaiting:  s.cfg.MaxWaiting,
 		Budget:      func(*natsx.Request) time.Duration { return ceiling },
-		Source:      func(r *natsx.Request) string { return s.opener.source(r.Data, r.Header.Get(headerServerXKey)) },
+		Source:      s.source,
 		Handle:      func(ctx context.Context, r *natsx.Request) { h.handle(ctx, messageOf(r)) },
 		GiveUp:      func(r *natsx.Request, fail *wire.Error) { g.add(messageOf(r), fail) },
 	}
+}
+
+// source opens a request that is likely to wait. What came out is kept in place of what came in.
+func (s *Service) source(r *natsx.Request) string {
+	opened := s.opener.unseal(r.Data, r.Header.Get(headerServerXKey))
+	r.Kept, r.Data = opened, nil
+	return opened.source()
 }
 
 // metadata is what `nats micro info callout` shows; replicas must agree in it. It is of the start; Stats has the keys of now.

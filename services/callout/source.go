@@ -12,12 +12,8 @@ var hostMember = []byte(`"client_info":{"host":"`)
 // source returns the address of the client that a request is about, as a hint for the fair share of those that have to
 // wait: nothing of the request is verified. Empty when it cannot be read. The account is no part of it: which one a login
 // goes to is known only when policy has decided.
-func (o *opener) source(data []byte, serverXKey string) string {
-	text, _, fail := o.keys().unseal(data, serverXKey)
-	if fail != nil {
-		return ""
-	}
-	_, rest, _ := bytes.Cut(text, []byte{'.'})
+func (u *unsealed) source() string {
+	_, rest, _ := bytes.Cut(u.text, []byte{'.'})
 	payload, _, _ := bytes.Cut(rest, []byte{'.'})
 	plain, err := base64.RawURLEncoding.AppendDecode(make([]byte, 0, base64.RawURLEncoding.DecodedLen(len(payload))), payload)
 	if err != nil {

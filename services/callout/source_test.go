@@ -4,7 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/micro"
 	"github.com/nats-io/nkeys"
+
+	"harmony.internal/authcallout/shared/natsx"
+	"harmony.internal/authcallout/shared/wire"
 )
 
 func TestSource(t *testing.T) {
@@ -15,18 +19,18 @@ func TestSource(t *testing.T) {
 	claims.ConnectOptions.Name = claims.Server.Name
 	text := server.sign(claims)
 	plain, sealed := &opener{keys: holding()}, &opener{keys: holding(mine)}
-	if got := plain.source(text, ""); got != "192.0.2.7" {
+	if got := plain.unseal(text, "").source(); got != "192.0.2.7" {
 		t.Errorf("plain: %q", got)
 	}
-	if got := sealed.source(server.seal(text, must(mine.PublicKey())), server.xkeyID); got != "192.0.2.7" {
+	if got := sealed.unseal(server.seal(text, must(mine.PublicKey())), server.xkeyID).source(); got != "192.0.2.7" {
 		t.Errorf("sealed: %q", got)
 	}
 	for name, data := range map[string][]byte{"empty": nil, "noise": []byte("a.b.c"), "no base64": []byte("a.!!.c"), "no host": []byte("eyJ.e30.c")} {
-		if got := plain.source(data, ""); got != "" {
+		if got := plain.unseal(data, "").source(); got != "" {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	if got := sealed.source(text, ""); got != "" {
+	if got := sealed.unseal(text, "").source(); got != "" {
 		t.Errorf("plain where it must be sealed: %q", got)
 	}
 }
@@ -35,8 +39,37 @@ func BenchmarkSource(b *testing.B) {
 	server := newAuthority(b)
 	text, o := server.sign(server.claims(time.Now())), &opener{keys: holding()}
 	for b.Loop() {
-		if o.source(text, "") == "" {
+		if o.unseal(text, "").source() == "" {
 			b.Fatal("no address")
 		}
+	}
+}
+
+// TestOpenedOnce: a request whose source was asked for is worked on and given up with what that opened, by the keys in
+// force then.
+func TestOpenedOnce(t *testing.T) {
+	server, mine := newAuthority(t), must(nkeys.CreateCurveKeys())
+	claims := server.claims(time.Now())
+	claims.Server.XKey = server.xkeyID
+	sealed := server.seal(server.sign(claims), must(mine.PublicKey()))
+	s := &Service{opener: &opener{keys: holding(mine), leeway: time.Second}}
+	r := &natsx.Request{Data: sealed, Header: micro.Headers{headerServerXKey: {server.xkeyID}}}
+	if got := s.source(r); got != "192.0.2.7" {
+		t.Fatalf("source %q", got)
+	}
+	s.opener.keys = holding(must(nkeys.CreateCurveKeys())) // which cannot open it
+	req, fail := messageOf(r).open(s.opener, time.Now())
+	if fail != nil {
+		t.Fatalf("opened again: %v", fail)
+	}
+	if req.Client.Host != "192.0.2.7" || req.sealer != mine || req.ServerXKey != server.xkeyID {
+		t.Errorf("request %+v", req)
+	}
+	r = &natsx.Request{Data: make([]byte, wire.MaxAuthRequestBytes+1), Header: r.Header}
+	if got := s.source(r); got != "" {
+		t.Errorf("source of one that is too large: %q", got)
+	}
+	if _, fail = messageOf(r).open(s.opener, time.Now()); fail == nil || fail.Code != wire.RequestTooLarge {
+		t.Errorf("too large: %v", fail)
 	}
 }
