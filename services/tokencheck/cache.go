@@ -29,7 +29,7 @@ type verdict struct {
 // conclude says what a token whose signature was verified stands for.
 func (j *judgement) conclude(now time.Time) (*verdict, *wire.Error) {
 	v := &verdict{
-		until: min(now.Add(verdictTTL).UnixNano(), time.Unix(j.claims.expires, 0).UnixNano()),
+		until: rememberUntil(now, j.claims.expires),
 		// No more of the claims than that: they are as large as the token.
 		about: judgement{issuer: j.issuer, header: j.header, claims: &claims{subject: j.claims.subject}, set: j.set, roles: j.roles, binding: j.binding},
 	}
@@ -38,6 +38,16 @@ func (j *judgement) conclude(now time.Time) (*verdict, *wire.Error) {
 		return nil, wire.Fail(wire.Internal, "encode", err)
 	}
 	return v, nil
+}
+
+// rememberUntil is verdictTTL from now in Unix nanoseconds, or expires (Unix seconds) if that is earlier. Moments are compared
+// as such, because one that is far away has no nanoseconds that fit.
+func rememberUntil(now time.Time, expires int64) int64 {
+	until := now.Add(verdictTTL)
+	if end := time.Unix(expires, 0); end.Before(until) {
+		until = end
+	}
+	return until.UnixNano()
 }
 
 // withRoles returns the verdict with fewer roles.

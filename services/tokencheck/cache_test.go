@@ -204,3 +204,16 @@ func TestCacheIssuersAreApart(t *testing.T) {
 	v.issuers[a.URL].verdicts.expect(t, 0, 2)
 	v.issuers[b.URL].verdicts.expect(t, 1, 1)
 }
+
+func TestRememberUntil(t *testing.T) {
+	now := time.Unix(1_700_000_000, 5)
+	for _, row := range []struct{ expires, want int64 }{
+		{now.Unix() + 10, (now.Unix() + 10) * 1e9},
+		{now.Unix() + 3600, now.Add(verdictTTL).UnixNano()},
+		{now.Unix() + 1e10, now.Add(verdictTTL).UnixNano()}, // after the last nanosecond of an int64
+	} {
+		if got := rememberUntil(now, row.expires); got != row.want {
+			t.Errorf("%d: until %d, want %d", row.expires, got, row.want)
+		}
+	}
+}

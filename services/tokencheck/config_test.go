@@ -42,6 +42,7 @@ func TestConfig(t *testing.T) {
 		{"leeway none", "    leeway: 0s\n", ""},
 		{"leeway negative", "    leeway: -1s\n", "issuers[0].leeway"},
 		{"token bound too large", "    max_token_bytes: 16385\n", "issuers[0].max_token_bytes"},
+		{"required claim that no JSON says", "    required_claims: { a: .nan }\n", "issuers[0].required_claims.a"},
 		{"required claim without values", "    required_claims: { a: [] }\n", "issuers[0].required_claims.a"},
 		{"introspect unknown", "    introspect: sometimes\n", "issuers[0].introspect"},
 		{"introspect without a client", "    introspect: opaque\n", "issuers[0].introspection"},

@@ -53,11 +53,14 @@ type keyring struct {
 	mu        sync.Mutex // guards the rest, held for no longer than its own assignment
 	flight    *flight
 	allowance allowance
+	ended     bool           // no more flights
+	flights   sync.WaitGroup // joined with mu held, while not ended
 }
 
 // flight is one forced refresh that logins wait for. first is closed after the first look, done after the second.
 type flight struct {
 	first, done chan struct{}
+	cancel      context.CancelFunc
 	mu          sync.Mutex // guards wanted
 	wanted      map[string]struct{}
 }
@@ -151,7 +154,7 @@ func (k *keyring) age() time.Duration {
 
 func (k *keyring) stale() bool { return k.age() > k.staleLimit }
 
-// force joins the refresh in flight or starts one; nil when the limit forbids it. again says that one was made for kid
+// force joins the refresh in flight or starts one; nil when the limit forbids it, and after run has ended. again says that one was made for kid
 // a moment ago, in vain: such a kid is given less of what there is.
 func (k *keyring) force(kid string, again bool) *flight {
 	k.mu.Lock()
@@ -161,15 +164,19 @@ func (k *keyring) force(kid string, again bool) *flight {
 		k.stats.joined.Add(1)
 		return f
 	}
+	if k.ended {
+		return nil
+	}
 	if !k.allowance.first(k.now(), again) {
 		k.stats.suppressed.Add(1)
 		return nil
 	}
 	k.stats.forced.Add(1)
-	f := &flight{first: make(chan struct{}), done: make(chan struct{}), wanted: map[string]struct{}{kid: {}}}
-	k.flight = f
 	// The refresh belongs to nobody who waits for it: one that goes away does not fail the others.
-	go k.fly(f)
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &flight{first: make(chan struct{}), done: make(chan struct{}), cancel: cancel, wanted: map[string]struct{}{kid: {}}}
+	k.flight = f
+	k.flights.Go(func() { k.fly(ctx, f) })
 	return f
 }
 
@@ -193,14 +200,18 @@ func (f *flight) missing(set *keySet) bool {
 	return false
 }
 
-// fly looks once or twice. Nobody waits for what it writes to disk.
-func (k *keyring) fly(f *flight) {
+// fly looks once or twice. No login waits for what it writes to disk.
+func (k *keyring) fly(ctx context.Context, f *flight) {
+	defer f.cancel()
 	before := k.current.Load()
-	_, _ = k.refresh(context.Background()) // logged there; the waiting look at the current set
+	_, _ = k.refresh(ctx) // logged there; the waiting look at the current set
 	close(f.first)
 	if f.missing(k.current.Load()) && k.mayLookAgain() {
-		time.Sleep(secondLook)
-		_, _ = k.refresh(context.Background()) // as above
+		select {
+		case <-time.After(secondLook):
+			_, _ = k.refresh(ctx) // as above
+		case <-ctx.Done():
+		}
 	}
 	k.mu.Lock()
 	k.flight = nil
@@ -211,16 +222,31 @@ func (k *keyring) fly(f *flight) {
 	}
 }
 
+// end forbids further flights, and returns when the one under way has broken off.
+func (k *keyring) end() {
+	k.mu.Lock()
+	k.ended = true
+	if k.flight != nil {
+		k.flight.cancel()
+	}
+	k.mu.Unlock()
+	k.flights.Wait()
+}
+
 func (k *keyring) mayLookAgain() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.allowance.second(k.now())
 }
 
-// refresh fetches once and takes a good set over. The last good one stays in force otherwise (DESIGN P9).
+// refresh fetches once and takes a good set over. The last good one stays in force otherwise (DESIGN P9). That it broke off
+// with ctx says nothing about the provider, and is neither counted nor logged.
 func (k *keyring) refresh(ctx context.Context) (time.Duration, error) {
 	number := k.asked.Add(1)
 	set, maxAge, err := k.source.keys(ctx)
+	if err != nil && ctx.Err() != nil {
+		return 0, err
+	}
 	k.stats.count(err)
 	if err != nil {
 		if k.current.Load() == nil {
@@ -289,8 +315,9 @@ func (k *keyring) restore() {
 }
 
 // run refreshes until ctx ends: at the pace that the provider asks for, within bounds, and with backoff while it cannot
-// be reached.
+// be reached. It returns when nothing of the keyring runs any more. It is called once.
 func (k *keyring) run(ctx context.Context) {
+	defer k.end()
 	failures := 0
 	for {
 		maxAge, err := k.refresh(ctx)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -468,4 +469,36 @@ func TestMaxAge(t *testing.T) {
 			t.Errorf("%q: %s, want %s", tt.headers, got, tt.want)
 		}
 	}
+}
+
+// TestKeyringEnds: run leaves no refresh behind that a login forced, and none of them complains that it was broken off.
+func TestKeyringEnds(t *testing.T) {
+	onRing(t, func(t *testing.T, k *keyring, source *fakeSource) {
+		core, logs := observer.New(zap.WarnLevel)
+		k.log = zap.New(core)
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { k.run(ctx) })
+		time.Sleep(time.Second)
+		f := k.force("x", false)
+		time.Sleep(secondLook / 2) // between its looks
+		cancel()
+		running.Wait()
+		select {
+		case <-f.done:
+		default:
+			t.Error("a refresh outlives run")
+		}
+		time.Sleep(time.Second)
+		if n := source.fetches.Load(); n != 3 {
+			t.Errorf("%d fetches, want 3: one before, the one of run and one look", n)
+		}
+		if k.force("y", false) != nil {
+			t.Error("a refresh begins after the end")
+		}
+		source.fail(context.Canceled)
+		if _, err := k.refresh(ctx); !errors.Is(err, context.Canceled) || logs.Len() != 0 {
+			t.Errorf("%v, logged %v", err, logs.All())
+		}
+	})
 }

@@ -8,14 +8,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// Trial judges tokens as a replica would and serves nobody: for whoever wants to know beforehand whether a provider and a
+// Trial judges tokens as a replica would, serves nobody and leaves nothing on disk: for whoever wants to know beforehand whether a provider and a
 // device's token would work. Safe for concurrent use.
 type Trial struct{ verifier *verifier }
 
 // NewTrial fetches the keys of every issuer of a configuration that passed Check. It fails, and names the issuer, when one of
 // them cannot be had.
 func NewTrial(ctx context.Context, cfg *Config) (*Trial, error) {
-	s, err := New(cfg, Deps{Log: zap.NewNop(), Now: time.Now})
+	dry := *cfg
+	dry.LastGoodDirectory = "" // what a replica keeps is its own
+	s, err := New(&dry, Deps{Log: zap.NewNop(), Now: time.Now})
 	if err != nil {
 		return nil, err
 	}
