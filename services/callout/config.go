@@ -138,6 +138,7 @@ func (c *Config) Check(r *config.Report) {
 	c.Log.Check("log", r)
 	c.Monitor.Check("monitor", r)
 	c.checkKeys(r)
+	c.checkServers(r)
 	c.checkAccounts(r)
 	c.checkTimes(r)
 	c.checkSizes(r)
@@ -165,12 +166,15 @@ func (c *Config) checkKeys(r *config.Report) {
 	}
 }
 
-func (c *Config) checkAccounts(r *config.Report) {
+func (c *Config) checkServers(r *config.Report) {
 	for i, id := range c.ServerIDs {
 		if !nkeys.IsValidPublicServerKey(id) {
 			r.Errorf(indexed("server_ids", i), "%q is no server's public key (N...); the log shows it", id)
 		}
 	}
+}
+
+func (c *Config) checkAccounts(r *config.Report) {
 	if !accountName.MatchString(c.Account) {
 		r.Errorf("account", "%q is no account name: 1 to 128 letters, digits, '_', '-' or '.'", c.Account)
 	}

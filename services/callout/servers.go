@@ -61,8 +61,8 @@ func newServers(cfg *Config, log *zap.Logger, now func() time.Time, ask func(con
 	}
 }
 
-// admit takes note of a request that verified, and fails when its server is not known. It waits for a server that is asked;
-// all requests of one server wait for one question.
+// admit takes note of a request that verified, and fails when its server is not known. It waits for a server that is asked,
+// no longer than ctx; all requests of one server wait for one question, whose answer is kept whoever still waits.
 func (s *servers) admit(ctx context.Context, req *authRequest) *wire.Error {
 	known, stranger := s.note(req)
 	switch {
@@ -71,14 +71,20 @@ func (s *servers) admit(ctx context.Context, req *authRequest) *wire.Error {
 	case stranger || !s.verify:
 		return wire.Fail(wire.RequestServer, "", nil)
 	}
-	ctx = context.WithoutCancel(ctx) // others wait for it too; ask has an end of its own
-	_, err, _ := s.asking.Do(req.ServerID, func() (any, error) {
+	shared := context.WithoutCancel(ctx) // ask has an end of its own
+	answer := s.asking.DoChan(req.ServerID, func() (any, error) {
 		if !s.asks.Allow() {
-			return nil, errAskedTooOften
+			return s.judge(req, errAskedTooOften), nil
 		}
-		return nil, s.ask(ctx, req.ServerID)
+		return s.judge(req, s.ask(shared, req.ServerID)), nil
 	})
-	return s.judge(req, err)
+	select {
+	case a := <-answer:
+		fail, _ := a.Val.(*wire.Error)
+		return fail
+	case <-ctx.Done():
+		return wire.Fail(wire.OutOfTime, "while the server was asked for its id", ctx.Err())
+	}
 }
 
 // What keeps a server from being asked.

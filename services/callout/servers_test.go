@@ -152,3 +152,24 @@ func TestMadeUpServerIsRefused(t *testing.T) {
 		t.Errorf("outcomes %v", outcomes)
 	}
 }
+
+// TestServerThatAnswersLate: a login waits for the question no longer than its budget, and the next need not ask again.
+func TestServerThatAnswersLate(t *testing.T) {
+	var asked atomic.Int64
+	release := make(chan struct{})
+	s := newServers(&Config{VerifyServers: true, ClientPatience: defaultPatience}, zap.NewNop(), time.Now, func(context.Context, string) error {
+		asked.Add(1)
+		<-release
+		return nil
+	})
+	req := requestOf(t)
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	wantCode(t, s.admit(short, req), wire.OutOfTime)
+	close(release)
+	natstest.Eventually(t, "the answer is kept", func() bool { known, _ := s.note(req); return known })
+	wantCode(t, s.admit(t.Context(), req), 0)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
