@@ -2,7 +2,6 @@ package callout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -18,9 +17,6 @@ import (
 	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
-
-// ErrConnectionLost is returned by Run when the connection to NATS closed for good.
-var ErrConnectionLost = errors.New("the connection to NATS closed for good")
 
 // Deps are the collaborators of a Service.
 type Deps struct {
@@ -93,7 +89,7 @@ func randomBelow(limit time.Duration) time.Duration {
 	return time.Duration(rand.Int64N(int64(limit))) //nolint:gosec // spreads load, guards nothing
 }
 
-// Run serves until ctx ends, then answers what it took on and returns nil. An error means that it can no longer serve.
+// Run serves until ctx ends, then answers what it took on and returns nil. An error, as natsx.ErrConnectionLost, means that it can no longer serve.
 func (s *Service) Run(ctx context.Context) error {
 	conn, err := natsx.Connect(s.cfg.NATS, wire.QueueCallout, s.deps.Log, s.deps.NATSOptions...)
 	if err != nil {
@@ -113,7 +109,7 @@ func (s *Service) Run(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return nil
 	case err != nil:
-		return ErrConnectionLost
+		return natsx.ErrConnectionLost
 	}
 	if err := s.startHangups(ctx, conn); err != nil {
 		return err
@@ -207,7 +203,7 @@ func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler, watch
 		zap.String("hang_up", s.hangups.mode()), zap.Duration("budget", s.budget().ceiling()))
 	select {
 	case <-conn.Lost():
-		return ErrConnectionLost
+		return natsx.ErrConnectionLost
 	case <-ctx.Done():
 	}
 	watch.Drain()

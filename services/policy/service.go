@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -19,12 +18,6 @@ import (
 	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
-
-// ErrConnectionLost is returned by Run when the connection to NATS closed for good.
-var ErrConnectionLost = errors.New("the connection to NATS closed for good")
-
-// drainTime bounds the end of a replica; it is longer than any budget.
-const drainTime = 10 * time.Second
 
 // Deps are the collaborators of a Service.
 type Deps struct {
@@ -99,7 +92,7 @@ func (s *Service) readFiles() error {
 	return nil
 }
 
-// Run serves until ctx ends, then answers what it took on and returns nil. An error means that it can no longer serve.
+// Run serves until ctx ends, then answers what it took on and returns nil. An error, as natsx.ErrConnectionLost, means that it can no longer serve.
 func (s *Service) Run(ctx context.Context) error {
 	conn, err := natsx.Connect(s.cfg.NATS, wire.QueuePolicy, s.deps.Log, s.deps.NATSOptions...)
 	if err != nil {
@@ -124,50 +117,17 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	defer stopWatch()
-	return s.serve(ctx, background, conn)
+	return s.serve(ctx, conn)
 }
 
-// serve registers the service, again whenever another policy is in force, because micro's metadata cannot change: both are
-// registered until the earlier one has answered what it took on, so no request is lost.
-func (s *Service) serve(ctx, background context.Context, conn *natsx.Conn) error {
-	server, err := s.register(conn)
-	if err != nil {
-		return err
-	}
-	s.deps.Log.Info("serving")
-	for {
-		select {
-		case <-conn.Lost():
-			return ErrConnectionLost
-		case <-ctx.Done():
-			s.watch.Drain()
-			return drain(background, server)
-		case <-s.store.changed:
-			next, err := s.register(conn)
-			if err != nil {
-				s.deps.Log.Warn("micro's metadata still names the policy before", zap.Error(err))
-				continue
-			}
-			if err := drain(background, server); err != nil {
-				s.deps.Log.Warn("the registration before did not end in time", zap.Error(err))
-			}
-			server = next
-		}
-	}
-}
-
-func (s *Service) register(conn *natsx.Conn) (*natsx.Server, error) {
-	select {
-	case <-s.store.changed: // this registration names it
-	default:
-	}
-	return natsx.Serve(conn, s.service(), s.deps.Log)
-}
-
-func drain(ctx context.Context, server *natsx.Server) error {
-	ctx, cancel := context.WithTimeout(ctx, drainTime)
-	defer cancel()
-	return server.Drain(ctx)
+// serve registers the service, again whenever another policy is in force.
+func (s *Service) serve(ctx context.Context, conn *natsx.Conn) error {
+	return natsx.ServeChanging(ctx, conn, &natsx.Changing{
+		Describe: s.service,
+		Changed:  s.store.changed,
+		Serving:  func() { s.deps.Log.Info("serving") },
+		Stopping: s.watch.Drain,
+	}, s.deps.Log)
 }
 
 // bucketsTime bounds how long a replica waits for what is in JetStream before it serves. Another replica has it already:

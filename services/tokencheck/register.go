@@ -43,47 +43,19 @@ func (s *Service) keysChanged() {
 	}
 }
 
-// serve registers the service, again whenever other keys are in force, because micro's metadata cannot change: both are
-// registered until the earlier one has answered what it took on, so no request is lost.
-func (s *Service) serve(ctx, background context.Context, conn *natsx.Conn, watch *monitor.Monitor) error {
-	server, err := s.register(conn, watch)
-	if err != nil {
-		return err
-	}
-	s.deps.Log.Info("serving", zap.Int("issuers", len(s.verifier.issuers)))
-	for {
-		select {
-		case <-conn.Lost():
-			return ErrConnectionLost
-		case <-ctx.Done():
-			watch.Drain()
-			return drain(background, server)
-		case <-s.changed:
-			next, err := s.register(conn, watch)
-			if err != nil {
-				s.deps.Log.Warn("micro's metadata still name the keys before", zap.Error(err))
-				continue
-			}
-			if err := drain(background, server); err != nil {
-				s.deps.Log.Warn("the registration before did not end in time", zap.Error(err))
-			}
-			server = next
-		}
-	}
+// serve registers the service, again whenever other keys are in force.
+func (s *Service) serve(ctx context.Context, conn *natsx.Conn, watch *monitor.Monitor) error {
+	return natsx.ServeChanging(ctx, conn, &natsx.Changing{
+		Describe: func() natsx.Service { return s.service(watch) },
+		Changed:  s.changed,
+		Serving:  func() { s.deps.Log.Info("serving", zap.Int("issuers", len(s.verifier.issuers))) },
+		Stopping: watch.Drain,
+	}, s.deps.Log)
 }
 
-func drain(ctx context.Context, server *natsx.Server) error {
-	ctx, cancel := context.WithTimeout(ctx, drainTime)
-	defer cancel()
-	return server.Drain(ctx)
-}
-
-func (s *Service) register(conn *natsx.Conn, watch *monitor.Monitor) (*natsx.Server, error) {
-	select {
-	case <-s.changed: // this registration names them
-	default:
-	}
-	return natsx.Serve(conn, natsx.Service{
+// service describes the service with the keys in force now.
+func (s *Service) service(watch *monitor.Monitor) natsx.Service {
+	return natsx.Service{
 		Name:        wire.QueueTokencheck,
 		Version:     s.deps.Version,
 		Description: "validates tokens of OpenID Connect issuers",
@@ -103,7 +75,7 @@ func (s *Service) register(conn *natsx.Conn, watch *monitor.Monitor) (*natsx.Ser
 		}, natsx.ReadyEndpoint(s.subjects, wire.QueueTokencheck, watch)},
 		Stats: func(string) any { return s.stats() },
 		Trace: s.deps.Trace,
-	}, s.deps.Log)
+	}
 }
 
 // metadata are shown by `nats micro info tokencheck`: replicas that agree show the same. key_sets stands for the keys of

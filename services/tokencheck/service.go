@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -17,12 +16,6 @@ import (
 	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
 )
-
-// ErrConnectionLost is returned by Run when the connection to NATS closed for good.
-var ErrConnectionLost = errors.New("the connection to NATS closed for good")
-
-// drainTime bounds the end of a replica; it is longer than any budget.
-const drainTime = 10 * time.Second
 
 // Deps are the collaborators of a Service.
 type Deps struct {
@@ -86,7 +79,7 @@ func (s *Service) restore(iss *issuer) {
 	iss.keys.restore()
 }
 
-// Run serves until ctx ends, then answers what it took on and returns nil. An error means that it can no longer serve.
+// Run serves until ctx ends, then answers what it took on and returns nil. An error, as natsx.ErrConnectionLost, means that it can no longer serve.
 // An issuer that cannot be reached is no such error: its tokens are transient trouble until it can.
 func (s *Service) Run(ctx context.Context) error {
 	conn, err := natsx.Connect(s.cfg.NATS, wire.QueueTokencheck, s.deps.Log, s.deps.NATSOptions...)
@@ -111,7 +104,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	defer stopWatch()
 	s.waitForKeys(ctx)
-	return s.serve(ctx, background, conn, watch)
+	return s.serve(ctx, conn, watch)
 }
 
 // check answers one request.
