@@ -155,7 +155,12 @@ func TestBucketMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.want(who{"i", "s", "a"}, "a", 0)
-	if _, err := b.bucket("policy").PutString(t.Context(), "rules", rulesNamed("four")); err != nil {
+	natstest.Eventually(t, "the server lets it be made again", func() bool { // it removes the files of the one before in the background
+		var err error
+		kv, err = b.js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "policy"})
+		return err == nil
+	})
+	if _, err := kv.PutString(t.Context(), "rules", rulesNamed("four")); err != nil {
 		t.Fatal(err)
 	}
 	inForce("four")

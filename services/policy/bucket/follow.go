@@ -38,8 +38,10 @@ type Follower struct {
 // Run watches until ctx ends. A trouble is logged once, not at each attempt.
 func (f *Follower) Run(ctx context.Context) {
 	said := ""
+	var l lag
+	var made time.Time // the bucket of the watch before
 	for {
-		err := f.watch(ctx)
+		err := f.watch(ctx, &l, &made)
 		if ctx.Err() != nil {
 			return
 		}
@@ -62,8 +64,8 @@ var (
 	errCancelled = errors.New("cancelled")
 )
 
-// watch returns why it could not go on.
-func (f *Follower) watch(ctx context.Context) error {
+// watch returns why it could not go on. before is when the bucket was made that was watched before.
+func (f *Follower) watch(ctx context.Context, l *lag, before *time.Time) error {
 	kv, err := f.JS.KeyValue(ctx, f.Bucket)
 	if err != nil {
 		return err
@@ -77,11 +79,11 @@ func (f *Follower) watch(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = w.Stop() }() // the server removes it otherwise
+	l.begin(last, !made.Equal(*before))
+	*before = made
 	f.Begin()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	// due is the revision at the look before; moved says that the watch brought something since.
-	due, moved := uint64(0), false
 	for {
 		select {
 		case <-ctx.Done():
@@ -91,7 +93,7 @@ func (f *Follower) watch(ctx context.Context) error {
 				return errEnded
 			}
 			if e != nil {
-				last, moved = max(last, e.Revision()), true
+				l.brought(e.Revision())
 			}
 			f.Each(e)
 		case <-tick.C:
@@ -100,10 +102,8 @@ func (f *Follower) watch(ctx context.Context) error {
 			case err != nil: // that says nothing about the bucket: the watch will tell, or a later look
 			case !at.Equal(made):
 				return errMadeAnew
-			case due > last && !moved: // there was a second to deliver it, or it was of another key
+			case l.behind(now):
 				return errBehind
-			default: // one that is still being delivered is not behind, however many are written meanwhile
-				due, moved = now, false
 			}
 		}
 	}
