@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
 
 	"harmony.internal/authcallout/deploy/topology"
 	"harmony.internal/authcallout/shared/oidctest"
@@ -169,20 +168,6 @@ func (c *Cluster) IssuerFile() string { return c.keys.Issuer }
 
 // XKeyFile is there in every shape, and used in the sealed ones.
 func (c *Cluster) XKeyFile() string { return c.keys.XKey }
-
-// IssuerKey returns the key that signs user JWTs, for tests that forge.
-func (c *Cluster) IssuerKey(t testing.TB) nkeys.KeyPair {
-	t.Helper()
-	seed, err := os.ReadFile(c.keys.Issuer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair, err := nkeys.FromSeed(seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pair
-}
 
 // Token mints a good token for a device.
 func (c *Cluster) Token(t testing.TB, device string) string {

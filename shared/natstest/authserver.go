@@ -66,20 +66,3 @@ func (a *AuthServer) Message(t testing.TB, c *jwt.AuthorizationRequestClaims, xk
 	}
 	return m
 }
-
-// Response opens and decodes a callout's answer; xkey is the callout's public curve key, empty when it is not sealed.
-func (a *AuthServer) Response(t testing.TB, data []byte, xkey string) *jwt.AuthorizationResponseClaims {
-	t.Helper()
-	if xkey != "" {
-		opened, err := a.XKey.Open(data, xkey)
-		if err != nil {
-			t.Fatalf("the answer cannot be opened: %v", err)
-		}
-		data = opened
-	}
-	r, err := jwt.DecodeAuthorizationResponseClaims(string(data))
-	if err != nil {
-		t.Fatalf("the answer is no authorization response: %v", err)
-	}
-	return r
-}
