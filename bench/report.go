@@ -62,18 +62,18 @@ var cpuRoles = []string{"nats-server", "callout", "tokencheck", "policy", "stand
 
 // PrintSpeed prints the table: medians of the rounds, CPU in seconds per 1,000 connects.
 func (r *Report) PrintSpeed(out io.Writer) error {
-	rows := [][]string{append([]string{"", "connects/s", "of (b)", "p50 ms", "p99 ms", "half load p99", "services"}, cpuRoles...)}
+	rows := [][]string{append([]string{"", "connects/s", "of (b)", "p50 ms", "p99 ms", "half load p50", "p99", "services"}, cpuRoles...)}
 	base := r.base()
 	for _, row := range r.Speed {
 		m := row.Median
-		ratio, half := "", ""
+		ratio, half, halfP99 := "", "", ""
 		if base != nil {
 			ratio = fmt.Sprintf("%.2f", m.PerSecond/base.Median.PerSecond)
 		}
 		if row.HalfLoad != nil {
-			half = fmt.Sprintf("%.1f", row.HalfLoad.P99Millis)
+			half, halfP99 = fmt.Sprintf("%.1f", row.HalfLoad.P50Millis), fmt.Sprintf("%.1f", row.HalfLoad.P99Millis)
 		}
-		cells := []string{row.Name, fmt.Sprintf("%.0f", m.PerSecond), ratio, fmt.Sprintf("%.1f", m.P50Millis), fmt.Sprintf("%.1f", m.P99Millis), half, fmt.Sprintf("%.3f", row.Services)}
+		cells := []string{row.Name, fmt.Sprintf("%.0f", m.PerSecond), ratio, fmt.Sprintf("%.1f", m.P50Millis), fmt.Sprintf("%.1f", m.P99Millis), half, halfP99, fmt.Sprintf("%.3f", row.Services)}
 		for _, role := range cpuRoles {
 			cell := ""
 			if used, ok := m.CPU[role]; ok {

@@ -28,7 +28,14 @@ type Row struct {
 	Median   Sample   `json:"median"`
 	Services float64  `json:"services_cpu_seconds_per_1000"`
 	Rounds   []Sample `json:"rounds"`
-	HalfLoad *Steady  `json:"half_load,omitempty"`
+	HalfLoad *Latency `json:"half_load,omitempty"`
+}
+
+// Latency is how long connects took at a given rate: all rounds of one condition, and their medians.
+type Latency struct {
+	P50Millis float64  `json:"p50_ms"`
+	P99Millis float64  `json:"p99_ms"`
+	Rounds    []Steady `json:"rounds"`
 }
 
 // Speed measures conditions in rounds, interleaved, so that a disturbance meets all of them.
@@ -83,23 +90,27 @@ func (s Speed) measure(c Condition) (Sample, error) {
 // settle lets the processes finish what a round left them, the closing of connections above all.
 const settle = 300 * time.Millisecond
 
-// HalfLoad measures latencies at half of the rate that (b) reached, which all conditions share.
+// HalfLoad measures latencies at half of the rate that (b) reached, which all conditions share, in interleaved rounds.
 func (s Speed) HalfLoad(conditions []Condition, rows []Row, perSecond float64) {
-	for i, c := range conditions {
-		result := OpenLoop(c.system.Addr, c.next(s.Connects), perSecond/2)
-		rows[i].HalfLoad = &result
-		s.Progress.Printf("half load %-44s p50 %.1f ms, p99 %.1f ms", c.Name, result.P50Millis, result.P99Millis)
+	for i := range rows {
+		rows[i].HalfLoad = &Latency{}
+	}
+	for round := range s.Rounds {
+		for i, c := range conditions {
+			result := OpenLoop(c.system.Addr, c.next(s.Connects), perSecond/2)
+			rows[i].HalfLoad.Rounds = append(rows[i].HalfLoad.Rounds, result)
+			s.Progress.Printf("half load %d  %-44s p50 %.1f ms, p99 %.1f ms", round+1, c.Name, result.P50Millis, result.P99Millis)
+		}
+	}
+	for i := range rows {
+		half := rows[i].HalfLoad
+		half.P50Millis = medianOf(half.Rounds, func(s Steady) float64 { return s.P50Millis })
+		half.P99Millis = medianOf(half.Rounds, func(s Steady) float64 { return s.P99Millis })
 	}
 }
 
 func (r *Row) summarize() {
-	of := func(value func(Sample) float64) float64 {
-		values := make([]float64, len(r.Rounds))
-		for i, s := range r.Rounds {
-			values[i] = value(s)
-		}
-		return median(values)
-	}
+	of := func(value func(Sample) float64) float64 { return medianOf(r.Rounds, value) }
 	r.Median = Sample{
 		Steady: Steady{
 			Connects:  r.Rounds[0].Connects,
@@ -116,6 +127,15 @@ func (r *Row) summarize() {
 			r.Services += r.Median.CPU[role]
 		}
 	}
+}
+
+// medianOf is the median of one figure over all rounds.
+func medianOf[R any](rounds []R, figure func(R) float64) float64 {
+	values := make([]float64, len(rounds))
+	for i, r := range rounds {
+		values[i] = figure(r)
+	}
+	return median(values)
 }
 
 func median(values []float64) float64 {

@@ -18,6 +18,10 @@ import (
 // one.
 const maxUnpublished = 4096
 
+// gather is how long a record waits for others, so that a busy callout sends its records in few and large writes, between
+// which nats-server reads its answers without them. A process that is killed loses what waits here; the log has every one.
+const gather = 50 * time.Millisecond
+
 // publication is one record on its way.
 type publication struct {
 	outcome string
@@ -75,17 +79,23 @@ func (p *publisher) run(ctx context.Context, conn *natsx.Conn, log *zap.Logger) 
 	for {
 		select {
 		case r := <-p.queue:
-			p.publish(conn, encoder, r)
-		case <-ctx.Done():
-			for {
-				select {
-				case r := <-p.queue:
-					p.publish(conn, encoder, r)
-				default:
-					return
-				}
+			select {
+			case <-time.After(gather):
+			case <-ctx.Done():
 			}
+			p.publish(conn, encoder, r)
+			p.publishWaiting(conn, encoder)
+		case <-ctx.Done():
+			p.publishWaiting(conn, encoder)
+			return
 		}
+	}
+}
+
+// publishWaiting publishes the records that wait now.
+func (p *publisher) publishWaiting(conn *natsx.Conn, encoder zapcore.Encoder) {
+	for range len(p.queue) {
+		p.publish(conn, encoder, <-p.queue)
 	}
 }
 
