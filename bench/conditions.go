@@ -9,7 +9,7 @@ import (
 const warmTokens = 500
 
 // Conditions starts every system whose parts are there and returns the rows of the speed table. stop ends the systems.
-// perRound is how many handshakes one round takes, rounds how many rounds there are.
+// perRound is how many handshakes one round takes, rounds how many rounds there are, at full speed and at half load each.
 func (l *Lab) Conditions(perRound, rounds int, only func(key string) bool) (list []Condition, stop func(), err error) {
 	var systems []*System
 	stopAll := func() {
@@ -45,7 +45,7 @@ func (l *Lab) Conditions(perRound, rounds int, only func(key string) bool) (list
 		}
 	}
 	verified := func(key string, algorithms ...string) func(*System) ([]Condition, error) {
-		return func(s *System) ([]Condition, error) { return l.coldAndWarm(s, key, algorithms, perRound*(rounds+2)) }
+		return func(s *System) ([]Condition, error) { return l.coldAndWarm(s, key, algorithms, 2*perRound*rounds) }
 	}
 	for _, step := range []func() error{
 		func() error { return add("a", l.Plain, constant("a", l.Passwords(1))) },
