@@ -56,7 +56,7 @@ func TestNoStreamOverInternalTraffic(t *testing.T) {
 			c := cluster.Start(t, cluster.Options{Shape: shape, Rules: wideRules})
 			var refused cluster.Violations
 			nc := c.Connect(t, nats.Token(c.Token(t, "spy")), refused.Option())
-			for _, subject := range []string{"$JS.API.STREAM.CREATE.spy", "$JS.API.STREAM.UPDATE.spy", "$JS.API.STREAM.RESTORE.spy", "$JS.hub.API.STREAM.CREATE.spy", "$SYS.REQ.ACCOUNT.PING.CONNZ"} {
+			for _, subject := range []string{"$JS.API.STREAM.CREATE.spy", "$JS.API.STREAM.UPDATE.spy", "$JS.API.STREAM.RESTORE.spy", "$JS.hub.API.STREAM.CREATE.spy", "$SYS.REQ.ACCOUNT.PING.CONNZ", "$SYS.REQ.SERVER.PING.CONNZ"} {
 				if err := nc.PublishRequest(subject, "_INBOX.spy", []byte(`{"name":"spy","subjects":["auth.v1.>"],"storage":"memory"}`)); err != nil {
 					t.Fatal(err)
 				}

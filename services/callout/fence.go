@@ -20,11 +20,11 @@ const subjectServerInbox = "$SYS._INBOX.>"
 // wide is out of reach of a rule that gives it by a wildcard alone, as ">" or "$JS.API.>": a rule must name it up to its own
 // wildcard. Whoever makes a stream over the internal subjects keeps what is sent there, tokens too, and has it acknowledged in the
 // place of an answer; a stream of JetStream with a domain has the domain in its subject. The rest tells of other connections,
-// and answers for the services in listings.
+// which every account can ask for in two places (server/events.go, registerSystemImports), and answers for the services in listings.
 var wide = []string{
 	"$JS.API.STREAM.CREATE.>", "$JS.API.STREAM.UPDATE.>", "$JS.API.STREAM.RESTORE.>",
 	"$JS.*.API.STREAM.CREATE.>", "$JS.*.API.STREAM.UPDATE.>", "$JS.*.API.STREAM.RESTORE.>",
-	"$SYS.REQ.ACCOUNT.>", "$SRV.>",
+	"$SYS.REQ.ACCOUNT.>", "$SYS.REQ.SERVER.>", "$SRV.>",
 }
 
 // newFence returns the fence around the subjects of one prefix and the internal inboxes below inboxPrefix.

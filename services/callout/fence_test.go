@@ -22,8 +22,8 @@ func TestDeniesWide(t *testing.T) {
 		{[]string{"$JS.API.STREAM.CREATE.>"}, nil},
 		{[]string{"$JS.API.>", "$JS.API.STREAM.CREATE.x"}, slices.Concat(plain[1:], domain)},
 		{[]string{"$JS.hub.API.STREAM.CREATE.x", "$JS.hub.API.STREAM.INFO.x"}, nil},
-		{[]string{"$SYS.REQ.>"}, wide[6:7]},
-		{[]string{"$SYS.REQ.ACCOUNT.PING.CONNZ"}, nil},
+		{[]string{"$SYS.REQ.>"}, []string{"$SYS.REQ.ACCOUNT.>", "$SYS.REQ.SERVER.>"}},
+		{[]string{"$SYS.REQ.ACCOUNT.PING.CONNZ", "$SYS.REQ.SERVER.PING.CONNZ"}, nil},
 		{[]string{"$SRV.PING", "$SRV.INFO.>"}, nil},
 		{[]string{"$JS.API.STREAM.INFO.KV_config", "$JS.API.CONSUMER.CREATE.KV_config.*.$KV.config.a.>", "$KV.config.a.>", "_INBOX.>", "device-state.a"}, nil},
 	} {

@@ -91,7 +91,7 @@ func TestMintPermissions(t *testing.T) {
 		{"everything, less the system's own", wire.Grant{Publish: allow(">"), Subscribe: allow(">")}, slices.Concat(internal, wide),
 			slices.Concat(jwt.StringList{wire.SubjectUserAuth}, internal, wide)},
 		{"own deny kept", wire.Grant{Publish: wire.Permissions{Allow: []string{"auth.*.x"}, Deny: []string{"auth.q.x"}}, Subscribe: allow("$SYS.>")},
-			jwt.StringList{"auth.q.x", "auth.v1.>", "auth.kick.>"}, jwt.StringList{wire.SubjectUserAuth, subjectAuthErrors, subjectServerInbox, "$SYS.REQ.ACCOUNT.>"}},
+			jwt.StringList{"auth.q.x", "auth.v1.>", "auth.kick.>"}, jwt.StringList{wire.SubjectUserAuth, subjectAuthErrors, subjectServerInbox, "$SYS.REQ.ACCOUNT.>", "$SYS.REQ.SERVER.>"}},
 		{"by queue", wire.Grant{Publish: allow("b"), Subscribe: allow("auth.v1.token.check tokencheck")}, nil, jwt.StringList{"auth.v1.>"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
