@@ -48,8 +48,8 @@ type RegistryConfig struct {
 	Mode registry.Mode `yaml:"mode"`
 	// File is a list of devices. Watched.
 	File config.Path `yaml:"file"`
-	// Bucket is a JetStream key-value bucket in the services' account, in place of file. It is not made here. A key is
-	// id.DEVICE, a value {"issuer": ISS, "subject": SUB, "attributes": {NAME: TEXT}}; keys by.HASH are of mode pin itself.
+	// Bucket is a JetStream key-value bucket in the services' account, in place of file. No device may share that account: who
+	// may have JetStream answer there can write the bucket. It is not made here. A key is id.DEVICE, a value {"issuer": ISS, "subject": SUB, "attributes": {NAME: TEXT}}; keys by.HASH are of mode pin itself.
 	Bucket string `yaml:"bucket"`
 }
 
@@ -79,7 +79,7 @@ func (c *Config) Check(r *config.Report) {
 	}
 	c.checkSource(r)
 	if c.ShadowFile != "" {
-		if _, err := readRules(c.ShadowFile); err != nil {
+		if _, err := c.readRules(c.ShadowFile); err != nil {
 			r.Errorf("shadow_file", "%v", err)
 		}
 	}
@@ -116,7 +116,7 @@ func (c *Config) checkSource(r *config.Report) {
 
 // checkFile judges the rules file. A broken one is no error where the last good one can stand in for it.
 func (c *Config) checkFile(r *config.Report) {
-	warnings, err := readRules(c.PolicyFile)
+	warnings, err := c.readRules(c.PolicyFile)
 	for _, w := range warnings {
 		r.Warnf("policy_file", "%v", w)
 	}
@@ -124,7 +124,7 @@ func (c *Config) checkFile(r *config.Report) {
 		return
 	}
 	if c.LastGoodFile != "" {
-		if _, lastErr := readRules(c.LastGoodFile); lastErr == nil {
+		if _, lastErr := c.readRules(c.LastGoodFile); lastErr == nil {
 			r.Warnf("policy_file", "%v: last_good_file stands in for it", err)
 			return
 		}
@@ -145,12 +145,24 @@ func (c *Config) hash() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func readRules(file config.Path) (config.Problems, error) {
+// system is what of the services a rule could give away.
+func (c *Config) system() rules.System {
+	s := rules.System{SubjectPrefix: c.NATS.SubjectPrefix}
+	if c.PolicyKV != nil {
+		s.Buckets = append(s.Buckets, c.PolicyKV.Bucket)
+	}
+	if c.Registry != nil && c.Registry.Bucket != "" {
+		s.Buckets = append(s.Buckets, c.Registry.Bucket)
+	}
+	return s
+}
+
+func (c *Config) readRules(file config.Path) (config.Problems, error) {
 	text, err := os.ReadFile(string(file))
 	if err != nil {
 		return nil, err
 	}
-	_, warnings, err := rules.Compile(string(file), text)
+	_, warnings, err := c.system().Compile(string(file), text)
 	return warnings, err
 }
 

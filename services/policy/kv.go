@@ -13,7 +13,8 @@ import (
 
 // KVConfig names the key that holds the rules.
 type KVConfig struct {
-	// Bucket is a JetStream key-value bucket in the services' account. It is not made here.
+	// Bucket is a JetStream key-value bucket in the services' account, which no device may share: who may have JetStream answer
+	// there can write it. It is not made here.
 	Bucket string `yaml:"bucket"`
 	// Key holds the text of the rules file. Default rules.
 	Key string `yaml:"key"`

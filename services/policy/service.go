@@ -54,7 +54,7 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, deps: deps, subjects: subjects,
-		store:    newStore(deps.Log, cfg.LastGoodFile),
+		store:    newStore(deps.Log, cfg.system(), cfg.LastGoodFile),
 		shadow:   newShadow(deps.Log),
 		refusals: newRefusals(),
 	}

@@ -57,7 +57,7 @@ func TestSource(t *testing.T) {
 		}
 	}
 	write("rules.yaml", first)
-	s := newStore(zap.NewNop(), "")
+	s := newStore(zap.NewNop(), rules.System{}, "")
 	source := rulesFile(config.Path(file), s)
 	if err := source.first(); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestSource(t *testing.T) {
 
 func TestSourceMustStartGood(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rules.yaml")
-	source := rulesFile(config.Path(file), newStore(zap.NewNop(), ""))
+	source := rulesFile(config.Path(file), newStore(zap.NewNop(), rules.System{}, ""))
 	if err := source.first(); !os.IsNotExist(err) {
 		t.Errorf("missing file: %v", err)
 	}

@@ -20,14 +20,15 @@ type inForce struct {
 // store holds the policy in force. current may be read from anywhere; one goroutine at a time calls the rest.
 type store struct {
 	log      *zap.Logger
+	system   rules.System
 	current  atomic.Pointer[inForce]
 	lastGood config.Path   // where the text in force is kept, empty for nowhere
 	refused  atomic.Int64  // texts that were not taken over
 	changed  chan struct{} // holds one value after a change that nobody has taken notice of
 }
 
-func newStore(log *zap.Logger, lastGood config.Path) *store {
-	return &store{log: log, lastGood: lastGood, changed: make(chan struct{}, 1)}
+func newStore(log *zap.Logger, system rules.System, lastGood config.Path) *store {
+	return &store{log: log, system: system, lastGood: lastGood, changed: make(chan struct{}, 1)}
 }
 
 func (s *store) set(p *inForce) {
@@ -40,7 +41,7 @@ func (s *store) set(p *inForce) {
 
 // take puts text in force if it compiles; the policy in force stays otherwise.
 func (s *store) take(name string, text []byte, generation uint64) error {
-	policy, warnings, err := rules.Compile(name, text)
+	policy, warnings, err := s.system.Compile(name, text)
 	if err != nil {
 		s.refused.Add(1)
 		return err
@@ -67,7 +68,7 @@ func (s *store) takeLastGood() bool {
 	if err != nil {
 		return false
 	}
-	policy, _, err := rules.Compile(string(s.lastGood), text)
+	policy, _, err := s.system.Compile(string(s.lastGood), text)
 	if err != nil {
 		s.log.Error("last_good_file is broken", zap.Error(err))
 		return false

@@ -91,11 +91,11 @@ func (c *call) compile(file string) (*rules.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.compileText(file, text)
+	return c.compileText(file, text, rules.System{})
 }
 
-func (c *call) compileText(file string, text []byte) (*rules.Policy, error) {
-	p, warnings, err := rules.Compile(file, text)
+func (c *call) compileText(file string, text []byte, system rules.System) (*rules.Policy, error) {
+	p, warnings, err := system.Compile(file, text)
 	if len(warnings) > 0 {
 		_, _ = fmt.Fprintln(c.stderr, warnings)
 	}

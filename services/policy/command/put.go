@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"harmony.internal/authcallout/services/policy"
+	"harmony.internal/authcallout/services/policy/rules"
 	"harmony.internal/authcallout/services/policy/ruletest"
 	"harmony.internal/authcallout/shared/config"
 	"harmony.internal/authcallout/shared/natsx"
@@ -39,6 +40,10 @@ func (t *target) Check(r *config.Report) {
 	}
 }
 
+func (t *target) system() rules.System {
+	return rules.System{SubjectPrefix: t.NATS.SubjectPrefix, Buckets: []string{t.PolicyKV.Bucket}}
+}
+
 // putTimeout bounds everything that put does with NATS.
 const putTimeout = 15 * time.Second
 
@@ -59,7 +64,7 @@ func put(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.pass(text); err != nil {
+	if err := c.pass(text, to.system()); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
@@ -84,8 +89,8 @@ func put(ctx context.Context, c *call) error {
 }
 
 // pass refuses a text that does not compile or does not pass its tests.
-func (c *call) pass(text []byte) error {
-	p, err := c.compileText(c.positional[0], text)
+func (c *call) pass(text []byte, system rules.System) error {
+	p, err := c.compileText(c.positional[0], text, system)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 // Policy is a compiled rules file: immutable, safe for concurrent use.
 type Policy struct {
 	hash      string
+	system    System
 	env       *environment
 	variables map[string]*variable
 	asked     []*variable // those that a condition asks for
@@ -57,8 +58,11 @@ type side struct {
 // Compile reads a rules file. name is its name in problems. The error is config.Problems: everything that is wrong, with
 // line and column.
 func Compile(name string, text []byte) (*Policy, config.Problems, error) {
-	var t Text
-	warnings, err := config.Parse(name, text, &t)
+	return System{}.Compile(name, text)
+}
+
+func (t *Text) parse(name string, text []byte) (*Policy, config.Problems, error) {
+	warnings, err := config.Parse(name, text, t)
 	if err != nil {
 		return nil, warnings, err
 	}
@@ -71,7 +75,7 @@ var namePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,63}$`)
 
 // compile reports what is wrong with t; the policy is good when nothing is.
 func compile(t *Text, r *config.Report) *Policy {
-	p := &Policy{variables: make(map[string]*variable, len(t.Variables)), claims: claimNeeds{names: map[string]bool{}}}
+	p := &Policy{system: t.system, variables: make(map[string]*variable, len(t.Variables)), claims: claimNeeds{names: map[string]bool{}}}
 	for i, name := range slices.Sorted(maps.Keys(t.Variables)) {
 		v := compileVariable(name, t.Variables[name], r)
 		v.number = i
@@ -145,6 +149,7 @@ func (c *ruleCompiler) compile() *rule {
 			r.variables = append(r.variables, v)
 		}
 	}
+	c.lintSystem(r)
 	c.lintGrant(r)
 	return r
 }

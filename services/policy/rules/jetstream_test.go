@@ -406,3 +406,29 @@ func TestRepliesAreNotChecked(t *testing.T) {
 		t.Errorf("received %q", m.Data)
 	}
 }
+
+// TestAnswersReachBuckets documents why the buckets of the rules and of the device registry must not be in an account with
+// devices: an answer is a message like any other to the stream that listens there. A device that may read and write a key of
+// its own writes any other; whoever may only publish what a stream keeps spoils it with the acknowledgement. The linter warns of
+// the first.
+func TestAnswersReachBuckets(t *testing.T) {
+	s := withDevices(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	platform, _, _ := device(t, s, "platform")
+	setUp(ctx, t, platform)
+	kv := must[jetstream.KeyValue](t)(platform.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: "policy"}))
+	must[uint64](t)(kv.PutString(ctx, "rules", "of the operator"))
+	js, nc, _ := device(t, s, "a")
+	own := must[jetstream.KeyValue](t)(js.KeyValue(ctx, "state"))
+	must[uint64](t)(own.PutString(ctx, "a", "of the device"))
+	for asked, answer := range map[string]string{"$JS.API.DIRECT.GET.KV_state.$KV.state.a": "of the device", "telemetry.a": "TELEMETRY"} {
+		if err := nc.PublishRequest(asked, "$KV.policy.rules", nil); err != nil {
+			t.Fatal(err)
+		}
+		// If the server refuses this one day, the linter need not warn.
+		natstest.Eventually(t, "the answer to "+asked+" is in the bucket", func() bool {
+			return strings.Contains(string(must[jetstream.KeyValueEntry](t)(kv.Get(ctx, "rules")).Value()), answer)
+		})
+	}
+}

@@ -14,6 +14,7 @@ type Text struct {
 	// Rules are tried in this order; the first whose condition holds makes the grant. Without one the login is denied.
 	Rules []Rule `yaml:"rules"`
 
+	system   System
 	compiled *Policy
 }
 
