@@ -85,8 +85,8 @@ type IssuerConfig struct {
 	MaxTokenBytes int `yaml:"max_token_bytes"`
 	// StaleLimit is how long keys serve after they were last fetched, while the provider cannot be reached. Default 1h.
 	StaleLimit time.Duration `yaml:"stale_limit"`
-	// CacheEntries and CacheBytes bound how many verified tokens are remembered, for at most a minute, so that one that comes
-	// again is not verified again. Default 16384.
+	// CacheEntries bounds how many verified tokens are remembered, for at most a minute, so that one that comes again is not
+	// verified again. Default 16384.
 	CacheEntries int `yaml:"cache_entries"`
 	// CacheBytes bounds the memory that the remembered tokens take. Default 33554432 (32 MiB).
 	CacheBytes int `yaml:"cache_bytes"`

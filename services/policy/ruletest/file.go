@@ -86,7 +86,7 @@ type Expect struct {
 	Device string `yaml:"device"`
 	// MaxSession is the grant's bound of the session.
 	MaxSession time.Duration `yaml:"max_session"`
-	// Publish and Subscribe are subjects that must be allowed, NotPublish and NotSubscribe such that must not.
+	// Publish are subjects that the device must be allowed to publish.
 	Publish []string `yaml:"publish"`
 	// NotPublish are subjects that the device must not be allowed to publish.
 	NotPublish []string `yaml:"not_publish"`
