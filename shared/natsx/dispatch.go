@@ -3,7 +3,6 @@ package natsx
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +42,8 @@ type endpoint struct {
 	// owed counts what goes on beside handlers and waiting requests and has to end before the endpoint is idle: requests
 	// on their way to giveUp, replies that linger, and sort.
 	owed int
+	// lost is how many messages were dropped, as of the last look.
+	lost uint64
 	// idle is closed when nothing runs, waits or is owed; nil unless somebody waits for that.
 	idle chan struct{}
 }
@@ -56,7 +57,7 @@ func newEndpoint(c *Conn, config *Endpoint, log *zap.Logger) *endpoint {
 		e.giveUp = e.failGivenUp
 	}
 	e.crew = newCrew(e.work)
-	e.admission = newAdmission(orDefault(config.MaxInFlight, DefaultMaxInFlight), orDefault(config.MaxWaiting, DefaultMaxWaiting), config.Source)
+	e.admission = newAdmission(orDefault(config.MaxInFlight, DefaultMaxInFlight), orDefault(config.MaxWaiting, DefaultMaxWaiting), e.guarded(config.Source))
 	return e
 }
 
@@ -169,7 +170,7 @@ func (e *endpoint) handle(r *Request) {
 	defer r.span.End()
 	defer func() {
 		if p := recover(); p != nil {
-			e.log.Error("panic in a handler", zap.String("subject", r.Subject), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			e.logPanic("a handler", r, p)
 			if err := r.Fail(wire.Fail(wire.Internal, "", fmt.Errorf("panic: %v", p))); err != nil {
 				e.log.Warn("the answer could not be sent", zap.Error(err))
 			}
@@ -185,7 +186,7 @@ func (e *endpoint) letGo(gone []givenUp) {
 	}
 	for _, g := range gone {
 		e.tally.gaveUp(g.code)
-		e.giveUp(g.request, wire.Fail(g.code, "", nil))
+		e.letGoOf(g)
 	}
 	e.mu.Lock()
 	e.settle(len(gone))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go/micro"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -158,6 +159,44 @@ func TestPanicIsAnAnswer(t *testing.T) {
 		}
 		if l := e.load(); l.Handled != 1 || l.Running != 0 {
 			t.Errorf("load %+v", l)
+		}
+	})
+}
+
+// TestPanicOutsideTheHandler: one in Source or GiveUp costs its own request something, and nobody else.
+func TestPanicOutsideTheHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var handled, givenUp events
+		release := make(chan struct{})
+		core, logged := observer.New(zap.ErrorLevel)
+		e := newEndpoint(&Conn{}, &Endpoint{
+			MaxInFlight: 1, MaxWaiting: 1,
+			Handle: func(_ context.Context, r *Request) {
+				handled.add(r.ID)
+				<-release
+			},
+			Source: func(*Request) string { panic("broken source") },
+			GiveUp: func(r *Request, _ *wire.Error) {
+				givenUp.add(r.ID)
+				panic("broken end")
+			},
+		}, zap.New(core))
+		for _, id := range []string{"runs", "pushed out", "waits"} {
+			e.Handle(withBudget(id, time.Second))
+			synctest.Wait()
+		}
+		close(release)
+		if err := e.wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := handled.all(), []string{"runs", "waits"}; !slices.Equal(got, want) {
+			t.Errorf("handled %q, want %q", got, want)
+		}
+		if got, want := givenUp.all(), []string{"pushed out"}; !slices.Equal(got, want) {
+			t.Errorf("given up %q, want %q", got, want)
+		}
+		if sources, ends := logged.FilterMessage("panic in a source").Len(), logged.FilterMessage("panic in giving up").Len(); sources != 2 || ends != 1 {
+			t.Errorf("logged %d panics of sources and %d of ends, want 2 and 1", sources, ends)
 		}
 	})
 }

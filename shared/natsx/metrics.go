@@ -141,9 +141,17 @@ func (t *total) add(e *endpoint) {
 	t.running += l.Running
 	t.waiting += l.Waiting
 	t.limit += l.Limit
-	if sub := e.subscription.Load(); sub != nil {
-		if n, err := sub.Dropped(); err == nil && n > 0 { // an error: the subscription has ended
-			t.dropped += uint64(n)
-		}
+	t.dropped += e.dropped()
+}
+
+// dropped is how many messages nats.go dropped before the endpoint saw them. A subscription that has ended no longer says it:
+// then it is as of the last look.
+func (e *endpoint) dropped() uint64 {
+	n, err := e.subscription.Load().Dropped() // an error for one that ended, or is not known yet
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err == nil && n > 0 {
+		e.lost = max(e.lost, uint64(n))
 	}
+	return e.lost
 }

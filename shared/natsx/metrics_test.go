@@ -56,6 +56,37 @@ authcallout_calls_total{neighbour="tokencheck"} 6
 	}
 }
 
+// TestDroppedStaysCounted: what was dropped unseen is counted, also when the subscription that dropped it has ended.
+func TestDroppedStaysCounted(t *testing.T) {
+	s := natstest.Run(t, "")
+	conn, asking := connect(t, s, "tokencheck"), connect(t, s, "callout")
+	srv := serve(t, conn, natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) { _ = r.Respond(nil) }})
+	if _, err := caller(t, asking).Call(within(t, patience), "auth.v1.token.check", "id", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.HoldAtMost("check", 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := asking.Publish("auth.v1.token.check", []byte("more than one byte")); err != nil {
+		t.Fatal(err)
+	}
+	const dropped = `
+# HELP authcallout_requests_dropped_total Requests that were dropped unseen because they arrived faster than they could be taken in.
+# TYPE authcallout_requests_dropped_total counter
+authcallout_requests_dropped_total{endpoint="check"} 1
+`
+	counted := func() error {
+		return testutil.CollectAndCompare(conn.Collector(), strings.NewReader(dropped), "authcallout_requests_dropped_total")
+	}
+	natstest.Eventually(t, "the request is dropped and counted", func() bool { return counted() == nil })
+	if err := srv.Drain(within(t, patience)); err != nil {
+		t.Fatal(err)
+	}
+	if err := counted(); err != nil {
+		t.Errorf("after the drain: %v", err)
+	}
+}
+
 // Every replica answers whether it is ready; with the connection gone it is not.
 func TestReadyEndpoint(t *testing.T) {
 	s := natstest.Run(t, "")

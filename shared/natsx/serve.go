@@ -128,6 +128,9 @@ const flushTimeout = 5 * time.Second
 // Drain takes no new requests, waits until those taken on are answered or ctx ends, and stops the micro service. The
 // connection stays open: its owner closes it.
 func (s *Server) Drain(ctx context.Context) error {
+	for _, e := range s.endpoints {
+		e.dropped() // while it can be seen
+	}
 	if err := s.micro.Stop(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		return err
 	}
