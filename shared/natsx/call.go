@@ -2,7 +2,6 @@ package natsx
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"strconv"
@@ -71,7 +70,7 @@ func NewCaller(c *Conn, o CallerOptions) (*Caller, error) {
 
 // Call sends data to subject and returns the success reply. ctx must have a deadline; what is left of it, less a small
 // shave, goes along as wire.HeaderBudget, and id as wire.HeaderRequestID. Every error is a *wire.Error: the peer's own
-// when it answered with one, else o.Unavailable, wire.OutOfTime or wire.BadReply.
+// when it answered with one, else o.Unavailable, wire.OutOfTime, wire.BadReply, or wire.Internal for what can never be sent.
 //
 // The request must be idempotent: it is sent again, at most twice and within the budget and the retry budget, when no
 // answer came within SecondAttempt of what was left, or when a replica answered with transient trouble, which another
@@ -292,9 +291,8 @@ func errorReply(m *nats.Msg) *wire.Error {
 	if header == "" && m.Header.Get(wire.HeaderError) == "" {
 		return nil
 	}
-	var body wire.Error
-	if len(m.Data) <= maxErrorBytes && json.Unmarshal(m.Data, &body) == nil && body.Code > 0 && strconv.Itoa(int(body.Code)) == header {
-		return &body
+	if body, err := wire.Decode[wire.Error](m.Data, maxErrorBytes); err == nil && body.Code > 0 && strconv.Itoa(int(body.Code)) == header {
+		return body
 	}
 	code, err := strconv.Atoi(header)
 	if err != nil || code <= 0 {

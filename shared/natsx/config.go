@@ -25,14 +25,15 @@ type Config struct {
 	NkeySeedFile config.Path `yaml:"nkey_seed_file"`
 	// CredsFile is a .creds file, for a server in operator mode.
 	CredsFile config.Path `yaml:"creds_file"`
-	// TLS is used when a URL or the server says so.
+	// TLS is used when a URL or the server says so, or something is set here.
 	TLS TLS `yaml:"tls"`
 	// SubjectPrefix is the first token of every internal subject: letters, digits, "_" and "-". Set it when two of these
 	// systems share one account. The same in all three services. Default: auth.
 	SubjectPrefix string `yaml:"subject_prefix"`
 }
 
-// TLS of the connection to NATS. The zero value uses TLS when the URL or the server says so, with the system's roots.
+// TLS of the connection to NATS. The zero value uses TLS when the URL or the server says so, with the system's roots; with any
+// member set a server without TLS is refused.
 type TLS struct {
 	// CAFile holds the certificates, PEM, that may sign the server's. Default: the system's.
 	CAFile config.Path `yaml:"ca_file"`

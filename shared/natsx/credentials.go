@@ -16,6 +16,9 @@ func authentication(cfg Config, log *zap.Logger) ([]nats.Option, error) {
 	case cfg.NkeySeedFile != "":
 		return nkeyOption(cfg.NkeySeedFile)
 	case cfg.CredsFile != "":
+		if _, err := config.ReadSecret(cfg.CredsFile); err != nil {
+			return nil, err
+		}
 		return []nats.Option{nats.UserCredentials(string(cfg.CredsFile))}, nil
 	case cfg.PasswordFile != "":
 		if _, err := config.ReadSecret(cfg.PasswordFile); err != nil {

@@ -443,6 +443,7 @@ func TestConnectRefusesSecretsItCannotRead(t *testing.T) {
 		"missing seed":     {NkeySeedFile: "/nonexistent/seed"},
 		"no seed":          {NkeySeedFile: secret(t, "SUPERSECRET")},
 		"an account seed":  {NkeySeedFile: secret(t, string(seed))},
+		"missing creds":    {CredsFile: "/nonexistent/user.creds"},
 		"missing CA":       {TLS: natsx.TLS{CAFile: "/nonexistent/ca.pem"}},
 	} {
 		t.Run(name, func(t *testing.T) {

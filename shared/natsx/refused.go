@@ -15,7 +15,8 @@ type refusals struct {
 }
 
 // OnRefused calls f, in place of the log, whenever the server refuses this user a subject that begins with prefix: for
-// what works without the permission too. One f for each prefix.
+// what works without the permission too. One f for each prefix, and no prefix that
+// begins with another. It is called by the goroutine of the connection's callbacks and must not block.
 func (c *Conn) OnRefused(prefix string, f func(error)) {
 	c.refusals.mu.Lock()
 	defer c.refusals.mu.Unlock()
@@ -30,13 +31,21 @@ func (r *refusals) tell(err error) bool {
 	if !errors.Is(err, nats.ErrPermissionViolation) {
 		return false
 	}
+	f := r.find(err.Error())
+	if f != nil {
+		f(err)
+	}
+	return f != nil
+}
+
+// find returns who wants to know of this text, nil for nobody.
+func (r *refusals) find(text string) func(error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for prefix, f := range r.told {
-		if strings.Contains(err.Error(), ` to "`+prefix) {
-			f(err)
-			return true
+		if strings.Contains(text, ` to "`+prefix) {
+			return f
 		}
 	}
-	return false
+	return nil
 }
