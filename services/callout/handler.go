@@ -73,11 +73,7 @@ func (h *handler) handle(ctx context.Context, m message) {
 	d := m.newDecision()
 	d.span = trace.FromContext(ctx)
 	defer h.recorder.write(d)
-	defer func() {
-		if p := recover(); p != nil {
-			h.letGo(m, d, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v\n%s", p, debug.Stack())))
-		}
-	}()
+	defer h.letGoOfPanic(m, d)
 	if fail := h.login(ctx, m, d); fail != nil {
 		h.refuse(m, d, fail)
 	}
@@ -191,16 +187,24 @@ func (h *handler) letGo(m message, d *decision, fail *wire.Error) {
 	d.outcome = outcomeSilent
 }
 
+// letGoOfPanic is deferred: a fault of ours is the trouble of one attempt, and not the end of the process.
+func (h *handler) letGoOfPanic(m message, d *decision) {
+	if p := recover(); p != nil {
+		h.letGo(m, d, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v\n%s", p, debug.Stack())))
+	}
+}
+
 // giveUp lets go of a request that was not taken on. It opens it first, because only a request that verifies may name
 // the connection to close.
 func (h *handler) giveUp(m message, fail *wire.Error) {
 	d := m.newDecision()
 	defer h.recorder.write(d)
+	defer h.letGoOfPanic(m, d)
 	req, notOpened := m.open(h.opener, h.now())
 	d.request = req
 	d.stepDone(&d.openTime)
 	if notOpened != nil {
-		d.outcome, d.fail = outcomeRefused, notOpened
+		h.refuse(m, d, notOpened)
 		return
 	}
 	h.letGo(m, d, fail)
@@ -226,5 +230,6 @@ func asFailure(err error) *wire.Error {
 func (h *handler) giveUpUnread(m message, fail *wire.Error) {
 	d := m.newDecision()
 	d.outcome, d.fail = outcomeSilent, fail
+	m.Count(fail)
 	h.recorder.write(d)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -386,6 +387,22 @@ func TestGiveUp(t *testing.T) {
 		t.Errorf("record is %v", record)
 	}
 	b.checkKick(t, outcomeRefused)
+	if !slices.Equal(b.counted, []wire.Code{wire.RequestMalformed}) {
+		t.Errorf("counted %v", b.counted)
+	}
+
+	b = newBench(t)
+	b.handler.opener.keys = func() *keys { panic("x") }
+	b.handler.giveUp(b.message(b.request(nil)), wire.Fail(wire.Overloaded, "", nil))
+	if record := b.record(t); record[logx.Outcome] != outcomeSilent || record[logx.Reason] != "internal" {
+		t.Errorf("after a panic the record is %v", record)
+	}
+
+	b = newBench(t)
+	b.handler.giveUpUnread(b.message(b.request(nil)), wire.Fail(wire.Overloaded, "", nil))
+	if record := b.record(t); record[logx.Outcome] != outcomeSilent || !slices.Equal(b.counted, []wire.Code{wire.Overloaded}) {
+		t.Errorf("unread the record is %v, counted %v", record, b.counted)
+	}
 }
 
 // Giving up never blocks, whatever hangs.

@@ -111,7 +111,9 @@ func newWitness(r *recorder, log *zap.Logger) *witness {
 
 // run listens and joins until ctx ends.
 func (w *witness) run(ctx context.Context, conn *natsx.Conn, subjects wire.Subjects) error {
+	var refused atomic.Uint64 // the reconnectth connection, if any
 	conn.OnRefused(subjectAuthErrors, func(err error) {
+		refused.Store(conn.Stats().Reconnects)
 		if w.watching.Swap(false) {
 			w.log.Info("nats-server's own view of failed logins is not counted: this user may not subscribe to it",
 				zap.String("subject", subjectAuthErrors), zap.Error(err))
@@ -138,6 +140,9 @@ func (w *witness) run(ctx context.Context, conn *natsx.Conn, subjects wire.Subje
 			return nil
 		case now := <-tick.C:
 			w.join(now)
+			if conn.Stats().Reconnects != refused.Load() {
+				w.watching.Store(true) // another connection, perhaps with other permissions; else it is refused again
+			}
 		}
 	}
 }

@@ -1,9 +1,13 @@
 package callout
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,7 +16,10 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"harmony.internal/authcallout/shared/config"
 	"harmony.internal/authcallout/shared/logx"
+	"harmony.internal/authcallout/shared/natstest"
+	"harmony.internal/authcallout/shared/natsx"
 	"harmony.internal/authcallout/shared/wire"
 )
 
@@ -104,6 +111,41 @@ func TestWitnessIsBounded(t *testing.T) {
 	if n := logs.Len(); n > unansweredBurst {
 		t.Errorf("%d log entries", n)
 	}
+}
+
+// TestWitnessIsPermittedLater: what the server refuses at first is watched once it permits it.
+func TestWitnessIsPermittedLater(t *testing.T) {
+	const conf = `authorization { users: [ { user: auth, password: auth, permissions: {
+		publish: ">", subscribe: { allow: ["auth.v1.decision.*", "_AUTH_INBOX.>"%s] } } } ] }`
+	opts := natstest.ParseConfig(t, fmt.Sprintf(conf, ""))
+	s := natstest.RunOptions(t, opts)
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("auth"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, logs := newTestWitness()
+	conn := must(natsx.Connect(natsx.Config{URLs: []string{s.ClientURL()}, User: "auth", PasswordFile: config.Path(password)}, wire.QueueCallout, w.log))
+	defer conn.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	running.Go(func() {
+		if err := w.run(ctx, conn, must(wire.NewSubjects(""))); err != nil {
+			t.Error(err)
+		}
+	})
+	natstest.Eventually(t, "the server refuses it", func() bool { return logs.FilterMessageSnippet("may not subscribe").Len() == 1 && !w.watching.Load() })
+
+	permitted := natstest.ParseConfig(t, fmt.Sprintf(conf, fmt.Sprintf(", %q", subjectAuthErrors)))
+	permitted.ConfigFile, permitted.Port, permitted.StoreDir = opts.ConfigFile, opts.Port, opts.StoreDir
+	if err := s.ReloadOptions(permitted); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.ForceReconnect(); err != nil { // a subscription that was refused is tried again by the next connection
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "it is watched", w.watching.Load)
 }
 
 func FuzzWitness(f *testing.F) {
