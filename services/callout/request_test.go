@@ -3,6 +3,7 @@ package callout
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -106,16 +107,34 @@ func signText(payload []byte, key nkeys.KeyPair) []byte {
 	return []byte(text + "." + b64(must(key.Sign([]byte(text)))))
 }
 
+// TestOpenRefusesOldAndUntypedVersions: jwt/v2 takes the signature of a version before 2 to be over the payload alone, and of
+// none that is later.
 func TestOpenRefusesOldAndUntypedVersions(t *testing.T) {
 	now := time.Now()
 	server := newAuthority(t)
-	for _, version := range []int{0, 1, 3} {
+	b64 := base64.RawURLEncoding.EncodeToString
+	for _, row := range []struct {
+		version int
+		old     bool // signed as the first version was
+		code    wire.Code
+	}{
+		{0, false, wire.RequestSignature},
+		{1, false, wire.RequestSignature},
+		{0, true, wire.RequestMalformed},
+		{1, true, wire.RequestMalformed},
+		{3, false, wire.RequestMalformed},
+	} {
 		c := server.claims(now)
-		c.Issuer, c.IssuedAt, c.Type, c.Version = server.id, now.Unix(), jwt.AuthorizationRequestClaim, version
-		_, fail := (&opener{keys: holding(), leeway: defaultClockLeeway}).open(signText(must(json.Marshal(c)), server.key), "", now)
-		if fail == nil {
-			t.Errorf("version %d was accepted", version)
+		c.Issuer, c.IssuedAt, c.Type, c.Version = server.id, now.Unix(), jwt.AuthorizationRequestClaim, row.version
+		payload := must(json.Marshal(c))
+		data := signText(payload, server.key)
+		if row.old {
+			data = []byte(b64([]byte(`{"typ":"jwt","alg":"ed25519"}`)) + "." + b64(payload) + "." + b64(must(server.key.Sign([]byte(b64(payload))))))
 		}
+		t.Run(fmt.Sprint(row), func(t *testing.T) {
+			_, fail := (&opener{keys: holding(), leeway: defaultClockLeeway}).open(data, "", now)
+			wantCode(t, fail, row.code)
+		})
 	}
 }
 

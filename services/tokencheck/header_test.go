@@ -153,6 +153,8 @@ func TestHeader(t *testing.T) {
 	if n := idp.KeyFetches(); n != 1 {
 		t.Errorf("%d fetches of the keys, want the one of the start: no bad token may cause one", n)
 	}
+	// A name like any other, of a key that may have been published since.
+	b.want("kid a path", idp.Key(t, "RS256").Sign(t, map[string]any{"kid": "../../etc/passwd"}, idp.AccessToken("a")), wire.KeyUnknown)
 }
 
 // TestHeaderType is the table of the issuer's typ.
