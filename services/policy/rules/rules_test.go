@@ -78,7 +78,7 @@ func TestReferenceGrant(t *testing.T) {
 
 func TestDeviceIDs(t *testing.T) {
 	p := mustCompile(t, reference)
-	for _, id := range []string{"sensor-a", "A_1", "Zürich", "0", "a/b", "a{b}", strings.Repeat("x", 128)} {
+	for _, id := range []string{"sensor-a", "A_1", "Zürich", "0", "a/b", "a{b}", "a\uff0eb", "\u0e01\u0e33", strings.Repeat("x", 128)} {
 		if _, fail := p.Decide(withDevice(t, id), rules.Context{}); fail != nil {
 			t.Errorf("%q: %v", id, fail)
 		}
@@ -86,6 +86,8 @@ func TestDeviceIDs(t *testing.T) {
 	for _, id := range []string{
 		"*", ">", "a.*", "a.>", ".", "..", "a..b", "", ".a", "a.", " ", "a b", "a ", "\ta", "a\x00", "a\nb", "a\r", "$SYS", "$JS", "$", "_INBOX", "_INBOX_x",
 		"_AUTH_INBOX", strings.Repeat("x", 129), strings.Repeat("x", 300), "e\u0301", "a\u202eb", "a\u200bb", "a\u00a0b", "\u2028", "a\u2066b", "\ufeffa", "a*", "a>b",
+		// Seen by nobody, and neither white space nor formatting to Unicode: joiner, fillers, variation selectors, Braille's blank.
+		"a\u034fb", "a\u115fb", "a\u3164", "\uffa0a", "a\ufe0f", "a\U000e0100", "a\u180b", "a\u17b4", "a\u2800",
 	} {
 		if _, fail := p.Decide(withDevice(t, id), rules.Context{}); code(fail) != wire.VariableInvalid {
 			t.Errorf("%q: got %v, want variable_invalid", id, fail)

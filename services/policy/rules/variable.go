@@ -162,7 +162,7 @@ func tokenProblem(text string, maxLength int) string {
 		return "begins as a reserved subject does"
 	case visibleASCII(text):
 	case strings.ContainsFunc(text, notPlain):
-		return "holds white space, a control or a formatting character"
+		return "holds white space, a control or a formatting character, or one that cannot be seen"
 	case !norm.NFC.IsNormalString(text):
 		return "not in Unicode's composed form (NFC)"
 	}
@@ -179,6 +179,9 @@ func visibleASCII(text string) bool {
 	return true
 }
 
-// notPlain is true of all that is no letter, mark, number, punctuation or symbol; bidi overrides and joiners are
-// formatting (Cf).
-func notPlain(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
+// notPlain is true of all that is no letter, mark, number, punctuation or symbol, as bidi overrides and joiners, which are
+// formatting (Cf); and of those letters, marks and symbols that nobody sees (Unicode's Default_Ignorable_Code_Point, and the
+// blank of Braille): with one of them an id would look like another.
+func notPlain(r rune) bool {
+	return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == '\u2800' || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
