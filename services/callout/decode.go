@@ -1,7 +1,6 @@
 package callout
 
 import (
-	"crypto/ed25519"
 	"encoding/base64"
 	"strconv"
 	"strings"
@@ -41,7 +40,7 @@ func (d *decoder) decode(text string) (*jwt.AuthorizationRequestClaims, *wire.Er
 	if !ok {
 		return decodeAny(text)
 	}
-	if len(sig) != ed25519.SignatureSize || !ed25519.Verify(key, []byte(text[:len(head)+1+len(payload)]), sig) {
+	if !key.verify([]byte(text[:len(head)+1+len(payload)]), sig) {
 		return nil, wire.Fail(wire.RequestSignature, "", nil)
 	}
 	d.keys.put(claims.Issuer, key)
@@ -277,11 +276,11 @@ func decodeFailure(err error) *wire.Error {
 // concurrent use.
 type serverKeys struct {
 	mu   sync.RWMutex // guards keys, held for one look or one change
-	keys map[string]ed25519.PublicKey
+	keys map[string]verifyingKey
 }
 
 // get returns the key that an nkey of a server (N...) stands for.
-func (k *serverKeys) get(id string) (ed25519.PublicKey, bool) {
+func (k *serverKeys) get(id string) (verifyingKey, bool) {
 	k.mu.RLock()
 	key, ok := k.keys[id]
 	k.mu.RUnlock()
@@ -289,11 +288,14 @@ func (k *serverKeys) get(id string) (ed25519.PublicKey, bool) {
 		return key, true
 	}
 	raw, err := nkeys.Decode(nkeys.PrefixByteServer, []byte(id))
-	return raw, err == nil && len(raw) == ed25519.PublicKeySize
+	if err != nil {
+		return verifyingKey{}, false
+	}
+	return newVerifyingKey(raw)
 }
 
 // put keeps a key that verified a signature.
-func (k *serverKeys) put(id string, key ed25519.PublicKey) {
+func (k *serverKeys) put(id string, key verifyingKey) {
 	k.mu.RLock()
 	_, there := k.keys[id]
 	k.mu.RUnlock()
@@ -303,7 +305,7 @@ func (k *serverKeys) put(id string, key ed25519.PublicKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.keys == nil || len(k.keys) >= maxServers {
-		k.keys = make(map[string]ed25519.PublicKey)
+		k.keys = make(map[string]verifyingKey)
 	}
 	k.keys[strings.Clone(id)] = key
 }
