@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"harmony.internal/authcallout/services/policy/rules"
 	"harmony.internal/authcallout/shared/natsx"
@@ -79,7 +80,7 @@ func (s *Service) explain(_ context.Context, r *natsx.Request) {
 func (s *Service) explanation(data []byte) (reply []byte, fail *wire.Error) {
 	defer func() {
 		if p := recover(); p != nil {
-			reply, fail = nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v", p))
+			reply, fail = nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v\n%s", p, debug.Stack()))
 		}
 	}()
 	q, err := ReadExplainRequest(data)
@@ -105,11 +106,13 @@ func (s *Service) explainDecision(q *ExplainRequest, out *explained) *wire.Error
 	}
 	out.Explanation, out.PolicyGeneration, out.Device = policy.Explain(&q.DecideRequest, c), policy.generation, c.Device
 	if out.Grant != nil {
-		out.Publish, out.Subscribe = mayAll(out.Grant.Publish, q.Publish), mayAll(out.Grant.Subscribe, q.Subscribe)
 		out.Error = s.registry.Would(identity(&q.DecideRequest), out.Grant.Device)
 	}
 	if out.Error != nil {
-		out.Refused = refusedPolicy
+		out.Refused, out.Grant = refusedPolicy, nil
+	}
+	if out.Grant != nil {
+		out.Publish, out.Subscribe = mayAll(out.Grant.Publish, q.Publish), mayAll(out.Grant.Subscribe, q.Subscribe)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"sync/atomic"
 
@@ -66,6 +68,9 @@ func (s *store) takeLastGood() bool {
 	}
 	text, err := os.ReadFile(string(s.lastGood))
 	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.log.Error("last_good_file cannot be read", zap.Error(err))
+		}
 		return false
 	}
 	policy, _, err := s.system.Compile(string(s.lastGood), text)

@@ -35,13 +35,18 @@ type Follower struct {
 	Log  *zap.Logger
 }
 
-// Run watches until ctx ends. A trouble is logged once, not at each attempt.
+// Run watches until ctx ends. A trouble is logged once and not at each attempt, and so is its end.
 func (f *Follower) Run(ctx context.Context) {
-	said := ""
+	said := "" // the trouble that was logged last, and has not ended
 	var l lag
 	var made time.Time // the bucket of the watch before
 	for {
-		err := f.watch(ctx, &l, &made)
+		err := f.watch(ctx, &l, &made, func() {
+			if said != "" {
+				f.Log.Info("the bucket is watched again", zap.String("bucket", f.Bucket))
+				said = ""
+			}
+		})
 		if ctx.Err() != nil {
 			return
 		}
@@ -64,8 +69,9 @@ var (
 	errCancelled = errors.New("cancelled")
 )
 
-// watch returns why it could not go on. before is when the bucket was made that was watched before.
-func (f *Follower) watch(ctx context.Context, l *lag, before *time.Time) error {
+// watch returns why it could not go on. before is when the bucket was made that was watched before; up is called once what was
+// there has been read.
+func (f *Follower) watch(ctx context.Context, l *lag, before *time.Time, up func()) error {
 	kv, err := f.JS.KeyValue(ctx, f.Bucket)
 	if err != nil {
 		return err
@@ -94,6 +100,8 @@ func (f *Follower) watch(ctx context.Context, l *lag, before *time.Time) error {
 			}
 			if e != nil {
 				l.brought(e.Revision())
+			} else {
+				up()
 			}
 			f.Each(e)
 		case <-tick.C:

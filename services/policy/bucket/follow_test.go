@@ -2,6 +2,7 @@ package bucket_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"harmony.internal/authcallout/services/policy/bucket"
 	"harmony.internal/authcallout/shared/natstest"
@@ -62,5 +64,43 @@ func TestDeliveringIsNotBehind(t *testing.T) {
 	running.Wait()
 	if n := begun.Load(); n != 1 {
 		t.Errorf("the watch began %d times, want once", n)
+	}
+}
+
+// TestEachTroubleIsLogged: the second trouble of a kind is logged as the first was, and the end of each.
+func TestEachTroubleIsLogged(t *testing.T) {
+	s := natstest.Run(t, fmt.Sprintf("jetstream: {store_dir: %q}", t.TempDir()))
+	js, err := jetstream.New(natstest.Connect(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.InfoLevel)
+	f := &bucket.Follower{
+		JS: js, Bucket: "devices", Keys: jetstream.AllKeys, Log: zap.New(core),
+		Begin: func() {}, Each: func(jetstream.KeyValueEntry) {},
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	running.Go(func() { f.Run(ctx) })
+	natstest.Eventually(t, "the missing bucket is logged", func() bool { return logs.FilterField(zap.Error(jetstream.ErrBucketNotFound)).Len() == 1 })
+	again := func(times int) {
+		t.Helper()
+		natstest.Eventually(t, "the bucket is made", func() bool { // the files of the one before are removed in the background
+			_, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "devices"})
+			return err == nil
+		})
+		natstest.Eventually(t, "the bucket is watched", func() bool { return logs.FilterMessage("the bucket is watched again").Len() == times })
+	}
+	again(1)
+	for round := range 2 {
+		if err := js.DeleteKeyValue(t.Context(), "devices"); err != nil {
+			t.Fatal(err)
+		}
+		again(round + 2)
+		if n := logs.FilterField(zap.Error(errors.New("it was deleted and made anew"))).Len(); n != round+1 {
+			t.Errorf("logged %d times that the bucket was made anew, want %d", n, round+1)
+		}
 	}
 }

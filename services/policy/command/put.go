@@ -79,8 +79,7 @@ func put(ctx context.Context, c *call) error {
 			return err
 		}
 	}
-	// The server compares and sets: between two people who put at once one fails.
-	written, err := kv.Update(ctx, to.PolicyKV.Key, text, uint64(*revision)) //nolint:gosec // not negative here
+	written, err := write(ctx, kv, to.PolicyKV.Key, text, uint64(*revision)) //nolint:gosec // not negative here
 	if err != nil {
 		return fmt.Errorf("%s/%s: not written over revision %d; look at what is there now, and put again: %w", to.PolicyKV.Bucket, to.PolicyKV.Key, *revision, err)
 	}
@@ -129,6 +128,15 @@ func (t *target) open(ctx context.Context) (jetstream.KeyValue, func(), error) {
 		return nil, nil, fmt.Errorf("bucket %s: %w", t.PolicyKV.Bucket, err)
 	}
 	return kv, conn.Close, nil
+}
+
+// write puts text over a revision, 0 for a key that is not there or was deleted. The server compares and sets: between two people
+// who put at once one fails.
+func write(ctx context.Context, kv jetstream.KeyValue, key string, text []byte, revision uint64) (uint64, error) {
+	if revision == 0 { // a deleted key has a revision, which only Create finds out
+		return kv.Create(ctx, key, text)
+	}
+	return kv.Update(ctx, key, text, revision)
 }
 
 // current is the revision of a key, 0 when there is none.

@@ -24,7 +24,7 @@ func (g *grants) sub(at, format string, args ...any) {
 	g.subscribe = append(g.subscribe, g.c.template(at, fmt.Sprintf(format, args...), false)...)
 }
 
-// expand reads the macros of the rule.
+// macros reads the macros of the rule.
 func (c *ruleCompiler) macros() *grants {
 	g := &grants{c: c}
 	for i := range c.text.KV {
