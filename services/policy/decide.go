@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 
 	"go.uber.org/zap"
 
@@ -44,7 +45,7 @@ func (s *Service) answer(r *natsx.Request, reply []byte, fail *wire.Error) {
 func (s *Service) judge(ctx context.Context, data []byte, d *decided) (reply []byte, fail *wire.Error) {
 	defer func() {
 		if p := recover(); p != nil {
-			reply, fail = nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v", p))
+			reply, fail = nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v\n%s", p, debug.Stack()))
 		}
 	}()
 	q, err := wire.Decode[wire.DecideRequest](data, wire.MaxDecideRequestBytes)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime/debug"
 
 	"harmony.internal/authcallout/shared/natsx"
 	"harmony.internal/authcallout/shared/wire"
@@ -54,7 +55,7 @@ func (s *Service) explain(ctx context.Context, r *natsx.Request) {
 func (s *Service) explanation(ctx context.Context, data []byte) (reply []byte, fail *wire.Error) {
 	defer func() {
 		if p := recover(); p != nil {
-			reply, fail = nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v", p))
+			reply, fail = nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v\n%s", p, debug.Stack()))
 		}
 	}()
 	q, err := wire.Decode[wire.CheckRequest](data, wire.MaxCheckRequestBytes)

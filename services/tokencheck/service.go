@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -134,7 +135,7 @@ func (s *Service) judge(ctx context.Context, data []byte) (reply []byte, fail *w
 	var issuer string
 	defer func() {
 		if p := recover(); p != nil {
-			reply, fail = nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v", p))
+			reply, fail = nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v\n%s", p, debug.Stack()))
 		}
 		s.tally.count(issuer, fail)
 	}()
