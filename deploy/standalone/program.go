@@ -61,14 +61,9 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return run.ExitOK
 	}
 	if !o.check {
-		if err := prepare(o, stdout); err != nil {
-			_, _ = fmt.Fprintf(stderr, "%s: %v\n", Name, err)
-			return run.ExitUsage
-		}
-		held, err := lock(o.setup.DataDir)
-		if err != nil {
-			_, _ = fmt.Fprintf(stderr, "%s: %v\n", Name, err)
-			return run.ExitFailure
+		held, code := prepare(o, stdout, stderr)
+		if held == nil {
+			return code
 		}
 		defer func() { _ = held.Close() }() // lets go of the lock; there is nothing to keep
 	}
@@ -116,13 +111,29 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
-// prepare writes what is not there yet, and tells a person about it.
-func prepare(o options, stdout io.Writer) error {
-	written, err := o.setup.Write()
+// prepare takes the data directory for this process, writes what is not there yet and tells a person about it. It returns the
+// lock, or nil and the exit code.
+func prepare(o options, stdout, stderr io.Writer) (*os.File, int) {
+	_, err := o.setup.begin()
 	if err != nil {
-		return err
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", Name, err)
+		return nil, run.ExitUsage
 	}
-	return written.print(stdout, o.given)
+	held, err := lock(o.setup.DataDir) // before anything is written: two first starts must not mix their keys
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", Name, err)
+		return nil, run.ExitFailure
+	}
+	written, err := o.setup.Write()
+	if err == nil {
+		err = written.print(stdout, o.given)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", Name, err)
+		_ = held.Close() // there is nothing to keep
+		return nil, run.ExitUsage
+	}
+	return held, run.ExitOK
 }
 
 func check(ctx context.Context, s *System, dir string, stdout, stderr io.Writer) int {

@@ -57,21 +57,16 @@ type Written struct {
 type File struct{ Name, Text string }
 
 // Write makes the data directory, and in it the keys and files that are missing. Keys are only made together with the
-// server's configuration, which names their public halves; a key that is lost later is the operator's to restore.
+// server's configuration, which names their public halves; a key that is lost later is the operator's to restore. One process at a
+// time may call it for a directory: the keys of one would be in the files of the other.
 func (s Setup) Write() (Written, error) {
 	dir, err := filepath.Abs(s.DataDir)
 	if err != nil {
 		return Written{}, err
 	}
 	w := Written{Dir: dir}
-	missing, err := missingFiles(dir)
+	missing, err := s.begin()
 	if err != nil || len(missing) == 0 {
-		return w, err
-	}
-	if err := s.check(missing); err != nil {
-		return w, err
-	}
-	if err := makePrivate(dir); err != nil {
 		return w, err
 	}
 	var id topology.Identities
@@ -94,6 +89,18 @@ func (s Setup) Write() (Written, error) {
 		w.Files = append(w.Files, File{f.name, text})
 	}
 	return w, nil
+}
+
+// begin returns which files are missing. If any are, it makes sure that they can be made, and makes the data directory.
+func (s Setup) begin() (map[string]bool, error) {
+	missing, err := missingFiles(s.DataDir)
+	if err != nil || len(missing) == 0 {
+		return nil, err
+	}
+	if err := s.check(missing); err != nil {
+		return nil, err
+	}
+	return missing, makePrivate(s.DataDir)
 }
 
 // missingFiles returns which of the configuration files are not there.

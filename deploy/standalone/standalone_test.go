@@ -383,6 +383,28 @@ func TestOneProcessPerDirectory(t *testing.T) {
 	next.terminate(t)
 }
 
+// Two first starts at once would mix their keys: the one that comes second writes nothing.
+func TestFirstStartsAreOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	if err := os.Mkdir(b.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.Create(b.path(standalone.LockFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Close() }()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	refuse(t, "a second first start", run.ExitFailure, b.first(), b.dir, "another standalone")
+	entries, err := os.ReadDir(b.dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("in the directory are %v (%v), want the lock file alone", entries, err)
+	}
+}
+
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	p := start(t, "-version")
