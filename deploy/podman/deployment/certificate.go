@@ -25,7 +25,7 @@ type Certificate struct {
 	leaf *x509.Certificate
 }
 
-// renewBefore is how long before a certificate's end every command warns.
+// renewBefore is how long before a certificate's end every command that reads deployment.yaml warns.
 const renewBefore = 30 * 24 * time.Hour
 
 func (t TLS) check(r *config.Report) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"time"
 
 	"harmony.internal/authcallout/shared/config"
@@ -38,6 +39,9 @@ type Config struct {
 	// ProbeKeyFile is the machine key of a user with the role, with which `make up` logs in to see that everything works.
 	// Default: none; then it sees only that a wrong token is refused.
 	ProbeKeyFile config.Path `yaml:"probe_key_file"`
+
+	// development says that the development provider is run: what is said of another is neither looked at nor used.
+	development bool
 }
 
 const (
@@ -63,11 +67,8 @@ func (c *Config) SetDefaults() {
 
 // Check reports what is wrong.
 func (c *Config) Check(r *config.Report) {
-	if u, err := url.Parse(c.Issuer); c.Issuer == "" || err != nil || u.Host == "" || u.Scheme != "https" {
-		r.Errorf("issuer", "%q is not an https URL; write the issuer as its discovery document has it, https://zitadel.example.com", c.Issuer)
-	}
-	if c.Project == "" {
-		r.Errorf("project", "missing; it is the number on the project's page in Zitadel's console")
+	if !c.development {
+		c.checkProvider(r)
 	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if ip := net.ParseIP(host); err != nil || ip == nil {
@@ -78,6 +79,22 @@ func (c *Config) Check(r *config.Report) {
 	c.TLS.check(r)
 	if c.ClientPatience < time.Second || c.ClientPatience > time.Minute || c.ClientPatience%time.Second != 0 {
 		r.Errorf("client_patience", "%v: whole seconds, from 1s to 1m", c.ClientPatience)
+	}
+}
+
+// roleName is what can stand in a rule's condition as it is.
+var roleName = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,200}$`)
+
+// checkProvider reports what is wrong with what is said of the provider and its tokens.
+func (c *Config) checkProvider(r *config.Report) {
+	if u, err := url.Parse(c.Issuer); c.Issuer == "" || err != nil || u.Host == "" || u.Scheme != "https" {
+		r.Errorf("issuer", "%q is not an https URL; write the issuer as its discovery document has it, https://zitadel.example.com", c.Issuer)
+	}
+	if c.Project == "" {
+		r.Errorf("project", "missing; it is the number on the project's page in Zitadel's console")
+	}
+	if !roleName.MatchString(c.Role) {
+		r.Errorf("role", "%q: letters, digits and . _ : / - are possible", c.Role)
 	}
 	for _, path := range []struct {
 		key  string
@@ -95,30 +112,25 @@ func (c *Config) Check(r *config.Report) {
 // developmentIssuer is the provider of compose.dev.yaml, by its name in the containers' network.
 const developmentIssuer = "http://devidp:18080"
 
-// LoadConfig reads deployment.yaml. With the development provider the file may be missing, and its issuer, project and
-// claims are not used.
+// LoadConfig reads deployment.yaml. With the development provider the file may be missing, and what it says of a provider and
+// its tokens is not used.
 func LoadConfig(file string, development bool) (*Config, config.Problems, error) {
-	cfg := &Config{}
-	if development {
-		cfg.Issuer, cfg.Project = developmentIssuer, developmentProject
-		cfg.DeviceID = []string{"device_id"}
-	}
+	c := &Config{development: development}
+	var warnings config.Problems
 	_, err := os.Stat(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		if !development {
-			return nil, nil, fmt.Errorf("%s is missing: copy deployment.example.yaml beside it to that name and edit it; or try it out with the development provider: make up DEV=1", file)
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
+		if warnings, err = config.Load(file, c); err != nil {
+			return nil, nil, err
 		}
-		cfg.SetDefaults()
-		return cfg, nil, nil
-	}
-	read := &Config{}
-	warnings, err := config.Load(file, read)
-	if err != nil {
-		return nil, nil, err
+	case development:
+		c.SetDefaults()
+	default:
+		return nil, nil, fmt.Errorf("%s is missing: copy deployment.example.yaml beside it to that name and edit it; or try it out with the development provider: make up DEV=1", file)
 	}
 	if development {
-		read.Issuer, read.Project, read.DeviceID, read.Role = cfg.Issuer, cfg.Project, cfg.DeviceID, defaultRole
-		read.CAFile, read.ProbeKeyFile = "", ""
+		c.Issuer, c.Project, c.DeviceID, c.Role = developmentIssuer, developmentProject, []string{"device_id"}, defaultRole
+		c.CAFile, c.ProbeKeyFile = "", ""
 	}
-	return read, warnings, nil
+	return c, warnings, nil
 }

@@ -1,7 +1,6 @@
 package deployment
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,16 +31,12 @@ func (d Decision) text(name string) string {
 	}
 }
 
-const maxLogLine = 1 << 20
-
 // readDecisions takes the records out of a log; lines that are none are passed over.
-func readDecisions(log io.Reader) []Decision {
+func readDecisions(log string) []Decision {
 	var all []Decision
-	lines := bufio.NewScanner(log)
-	lines.Buffer(nil, maxLogLine)
-	for lines.Scan() {
+	for line := range strings.Lines(log) {
 		var field map[string]any
-		if json.Unmarshal(lines.Bytes(), &field) != nil || field["msg"] != "decision" {
+		if json.Unmarshal([]byte(line), &field) != nil || field["msg"] != "decision" {
 			continue
 		}
 		at, _ := field["time"].(string)
@@ -84,9 +79,9 @@ func (d *Deployment) Decisions(ctx context.Context, since time.Duration, f Filte
 		var log strings.Builder
 		// Containers that were replaced took their logs with them: an operator who needs more keeps logs elsewhere.
 		if err := d.Engine.stream(ctx, &log, "logs", "--since", since.String(), d.containerName(service)); err != nil {
-			return err
+			return fmt.Errorf("%w: %s", err, lastLines(log.String(), 1))
 		}
-		all = append(all, readDecisions(strings.NewReader(log.String()))...)
+		all = append(all, readDecisions(log.String())...)
 	}
 	all = slices.DeleteFunc(all, func(x Decision) bool { return !f.matches(x) })
 	slices.SortFunc(all, func(a, b Decision) int { return a.Time.Compare(b.Time) })

@@ -3,17 +3,33 @@ package deployment
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 const someLog = `{"level":"info","time":"2026-11-24T08:00:00.5Z","msg":"serving"}
 not JSON at all
 {"level":"info","time":"2026-11-24T08:00:01Z","msg":"decision","outcome":"admitted","device":"sensor-a","client_host":"192.0.2.1","total_ms":1.25}
-{"level":"info","time":"2026-11-24T08:00:02Z","msg":"decision","outcome":"denied","code":1001,"reason":"token_expired","subject":"42","total_ms":0.5}
 {"level":"info","time":"yesterday","msg":"decision","outcome":"denied"}
 `
 
+// lastOfLog comes after a line of any length.
+const lastOfLog = `{"level":"info","time":"2026-11-24T08:00:02Z","msg":"decision","outcome":"denied","code":1001,"reason":"token_expired","subject":"42","total_ms":0.5}
+`
+
+// TestDecisionsThatCannotBeRead: the error says what the engine said.
+func TestDecisionsThatCannotBeRead(t *testing.T) {
+	state := State(t.TempDir())
+	if err := state.remember(Modes{}); err != nil {
+		t.Fatal(err)
+	}
+	d := &Deployment{Engine: &Engine{cli: []string{"sh", "-c", "echo no such container >&2; exit 125"}}, State: state, Project: "test", Out: &strings.Builder{}}
+	if err := d.Decisions(t.Context(), time.Hour, Filter{}); err == nil || !strings.Contains(err.Error(), "no such container") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestDecisions(t *testing.T) {
-	all := readDecisions(strings.NewReader(someLog))
+	all := readDecisions(someLog + strings.Repeat("x", 2<<20) + "\n" + lastOfLog)
 	if len(all) != 2 {
 		t.Fatalf("%d decisions, want 2", len(all))
 	}

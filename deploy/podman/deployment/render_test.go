@@ -166,6 +166,9 @@ func TestLoadConfig(t *testing.T) {
 	if c, _, err := LoadConfig(write(string(good)+"listen: 127.0.0.1:5222\n"), true); err != nil || c.Issuer != developmentIssuer || c.Listen != "127.0.0.1:5222" {
 		t.Errorf("development with a file: %v, %v", c, err)
 	}
+	if c, _, err := LoadConfig(write("listen: 127.0.0.1:5222\nprobe_key_file: none.json\n"), true); err != nil || c.Issuer != developmentIssuer || c.Listen != "127.0.0.1:5222" || c.ProbeKeyFile != "" {
+		t.Errorf("development with a file that names no provider: %v, %v", c, err)
+	}
 	for name, c := range map[string]struct{ text, says string }{
 		"unknown key":    {string(good) + "isuer: x\n", "isuer"},
 		"no issuer":      {"project: \"1\"\n", "issuer"},
@@ -174,6 +177,7 @@ func TestLoadConfig(t *testing.T) {
 		"not an address": {string(good) + "listen: localhost:4222\n", "listen"},
 		"half a tls":     {string(good) + "tls: { cert_file: deployment.yaml }\n", "tls"},
 		"odd patience":   {string(good) + "client_patience: 1500ms\n", "client_patience"},
+		"odd role":       {strings.Replace(string(good), "role: device", "role: \"a'b\"", 1), "role"},
 		"missing file":   {string(good) + "probe_key_file: none.json\n", "probe_key_file"},
 	} {
 		t.Run(name, func(t *testing.T) {

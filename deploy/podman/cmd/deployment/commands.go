@@ -165,23 +165,17 @@ func fail(stderr io.Writer, err error) int {
 }
 
 func up(ctx context.Context, d *deployment.Deployment, f *flags) error {
-	c, warnings, err := deployment.LoadConfig(f.file, f.development)
+	c, err := f.config(f.development)
 	if err != nil {
 		return err
-	}
-	if len(warnings) > 0 {
-		_, _ = fmt.Fprintln(d.Out, warnings)
 	}
 	return d.Up(ctx, c, deployment.Modes{Development: f.development, Cluster: f.cluster})
 }
 
 func check(ctx context.Context, d *deployment.Deployment, f *flags) error {
-	c, warnings, err := deployment.LoadConfig(f.file, false)
+	c, err := f.config(false)
 	if err != nil {
 		return err
-	}
-	if len(warnings) > 0 {
-		_, _ = fmt.Fprintln(d.Out, warnings)
 	}
 	token := ""
 	if f.tokenFile != "" {
@@ -192,6 +186,15 @@ func check(ctx context.Context, d *deployment.Deployment, f *flags) error {
 	return d.Check(ctx, c, token)
 }
 
+// config reads deployment.yaml. Warnings go beside the output, which may be for a program.
+func (f *flags) config(development bool) (*deployment.Config, error) {
+	c, warnings, err := deployment.LoadConfig(f.file, development)
+	if len(warnings) > 0 {
+		_, _ = fmt.Fprintln(f.set.Output(), warnings)
+	}
+	return c, err
+}
+
 // withConfig is for commands about a deployment that was brought up: the modes are those of then.
 func withConfig(do func(*deployment.Deployment, context.Context, *deployment.Config) error) func(context.Context, *deployment.Deployment, *flags) error {
 	return func(ctx context.Context, d *deployment.Deployment, f *flags) error {
@@ -199,7 +202,7 @@ func withConfig(do func(*deployment.Deployment, context.Context, *deployment.Con
 		if err != nil {
 			return err
 		}
-		c, _, err := deployment.LoadConfig(f.file, m.Development)
+		c, err := f.config(m.Development)
 		if err != nil {
 			return err
 		}
