@@ -37,7 +37,7 @@ func clientOf(claims *jwt.AuthorizationRequestClaims, creds credentials) (wire.C
 		Kind:         clip(info.Kind),
 		Type:         clip(info.Type),
 		Name:         creds.redact(info.Name),
-		User:         creds.redact(info.User),
+		User:         creds.redactUser(info.User),
 		MQTTClientID: creds.redact(info.MQTT),
 		TLS:          leaf,
 		ServerID:     claims.Server.ID,
@@ -56,6 +56,15 @@ func (c credentials) redact(s string) string {
 		}
 	}
 	return clip(s)
+}
+
+// redactUser is redact for the user name. One that comes without any credential may be the token itself, as clients have it that
+// know no field for one, and an opaque token has no looks to know it by.
+func (c credentials) redactUser(s string) string {
+	if c == (credentials{}) && len(s) >= minSecret {
+		return redacted
+	}
+	return c.redact(s)
 }
 
 // clip bounds s to maxClientText bytes of valid UTF-8.

@@ -54,6 +54,27 @@ func TestClientTexts(t *testing.T) {
 	}
 }
 
+// TestUserThatMayBeAToken: a user name without any credential is kept only when it is too short for a token.
+func TestUserThatMayBeAToken(t *testing.T) {
+	const opaque = "k7HHkd93hF4cTTsGJpxQ"
+	for _, row := range []struct {
+		user  string
+		creds credentials
+		want  string
+	}{
+		{opaque, credentials{}, redacted},
+		{"sensor-test-01", credentials{}, "sensor-test-01"},
+		{opaque, credentials{Password: "another-secret-text"}, opaque},
+		{opaque, credentials{AuthToken: opaque}, redacted},
+	} {
+		claims := newAuthority(t).claims(time.Now())
+		claims.ClientInformation.User = row.user
+		if c := must(clientOf(claims, row.creds)); c.User != row.want {
+			t.Errorf("%+v: %q, want %q", row, c.User, row.want)
+		}
+	}
+}
+
 func TestVerifiedLeaf(t *testing.T) {
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	template := &x509.Certificate{

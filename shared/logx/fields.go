@@ -60,7 +60,8 @@ const (
 	ClientType = "client_type"
 	// ClientName is the name that the client chose. It proves nothing.
 	ClientName = "client_name"
-	// ClientUser is the user name that the client sent. It proves nothing.
+	// ClientUser is the user name that the client sent. It proves nothing. A long one that came without a password may be a token, and
+	// is left out.
 	ClientUser = "client_user"
 	// MQTTClientID is the client id that an MQTT client chose. It proves nothing.
 	MQTTClientID = "mqtt_client_id"
