@@ -12,17 +12,20 @@ import (
 
 // pollEvery is how often a file is looked at. Looking finds what notifications miss: swapped symbolic links of mounted
 // volumes, network file systems, files that were away for a moment.
-const pollEvery = 500 * time.Millisecond
+const pollEvery = 400 * time.Millisecond
 
-// watched is a file whose every new text is offered to take. One goroutine at a time uses it.
+// watched is a file whose every new text is offered to take, once two looks in a row have found it: one that is just being
+// written may be good so far, with a rule, a denial or a device missing at its end. One goroutine at a time uses it.
 type watched struct {
 	file config.Path
 	what string // in logs
 	log  *zap.Logger
 	take func(text []byte) error
 
-	tried string // the text that was read last, good or not
-	lost  bool
+	tried   string // the text that was offered last, good or not
+	next    string // another text that the look before found; valid while changed
+	changed bool
+	lost    bool
 }
 
 // first reads the file for the first time; it must be good.
@@ -49,21 +52,26 @@ func (w *watched) run(ctx context.Context) {
 	}
 }
 
-// look reads the file and, if it changed, offers it. What is wrong is logged once for each change.
+// look reads the file and offers a new text that the look before found too. What is wrong is logged once for each change.
 func (w *watched) look() {
 	text, err := os.ReadFile(string(w.file))
 	if err != nil {
 		if !w.lost {
 			w.log.Error("the "+w.what+" cannot be read; the last good one stays in force", zap.Error(err))
 		}
-		w.lost = true
+		w.lost, w.changed = true, false
 		return
 	}
 	w.lost = false
 	if string(text) == w.tried {
+		w.changed = false
 		return
 	}
-	w.tried = string(text)
+	if !w.changed || string(text) != w.next {
+		w.next, w.changed = string(text), true
+		return
+	}
+	w.tried, w.next, w.changed = w.next, "", false
 	if err := w.take(text); err != nil {
 		w.log.Error("the "+w.what+" is broken; the last good one stays in force", zap.Error(err))
 	}

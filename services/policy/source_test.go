@@ -3,6 +3,7 @@ package policy
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.uber.org/zap"
@@ -83,8 +84,38 @@ func TestSource(t *testing.T) {
 	} {
 		step.do()
 		source.look()
+		source.look()
 		if got := s.current.Load(); got.Hash() != step.hash || got.generation != step.generation {
 			t.Errorf("%s: %s generation %d, want %s generation %d", step.name, got.Hash(), got.generation, step.hash, step.generation)
+		}
+	}
+}
+
+// TestSourceWaitsForTheWriter: what stands in the file while it is being written is never in force, good as it may be.
+func TestSourceWaitsForTheWriter(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(first)
+	s := newStore(zap.NewNop(), rules.System{}, "")
+	source := rulesFile(config.Path(file), s)
+	if err := source.first(); err != nil {
+		t.Fatal(err)
+	}
+	half := "rules:\n  - {name: two, when: 'true', publish: {allow: [\"a.>\"]}}\n"
+	whole := strings.Replace(half, "]}", "], deny: [a.secret]}", 1)
+	for _, step := range []struct{ in, force string }{
+		{half, first}, {whole, first}, {whole, whole}, // in three looks
+		{half, whole}, {whole, whole}, {half, whole}, // half again is a new change
+	} {
+		write(step.in)
+		source.look()
+		if got := s.current.Load().Hash(); got != hashOf(t, step.force) {
+			t.Errorf("with %q in the file %s is in force, want that of %q", step.in, got, step.force)
 		}
 	}
 }
