@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"harmony.internal/authcallout/shared/natstest"
 	"harmony.internal/authcallout/shared/natsx"
@@ -131,15 +132,32 @@ func TestBatchToOneThatKnowsNone(t *testing.T) {
 // TestBatchWithoutResponders: nobody serves at first; what was sent in a batch is sent again.
 func TestBatchWithoutResponders(t *testing.T) {
 	s := natstest.Run(t, "")
-	calls := caller(t, connect(t, s, "callout"))
+	asking := connect(t, s, "callout")
+	calls := caller(t, asking)
 	conn := connect(t, s, "tokencheck")
-	var late sync.WaitGroup
-	late.Go(func() {
-		time.Sleep(100 * time.Millisecond)
-		serve(t, conn, natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) { answer(r) }})
-	})
-	callMany(t, calls, 200, everyTenth)
-	late.Wait()
+	const n = 200
+	var called sync.WaitGroup
+	called.Go(func() { callMany(t, calls, n, everyTenth) })
+	natstest.Eventually(t, "as many are sent again as there are", func() bool { return retries(t, asking) >= n })
+	serve(t, conn, natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) { answer(r) }})
+	called.Wait()
+}
+
+// retries is how many further attempts the one Caller of a connection made.
+func retries(t *testing.T, c *natsx.Conn) float64 {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(c.Collector())
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "authcallout_call_retries_total" {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	return 0
 }
 
 // TestBatchIsLost: the first messages vanish with their replica; each request finds another by itself.
