@@ -28,7 +28,13 @@ const (
 	probeTimeout = time.Second
 	// probeEvery is how often the right is looked at again while the connection stays up: a server reload may change it.
 	probeEvery = 5 * time.Minute
+	// probeSoon is when a look that nobody answered is repeated, and after twice that time the next: a server that is busy, as
+	// when all come back to it at once, says nothing about the right.
+	probeSoon = 2 * time.Second
 )
+
+// errNoAnswer is what a missing permission and a busy server have in common.
+var errNoAnswer = errors.New("no answer: this user may not publish there, or the server is busy")
 
 // kicker publishes requests to close connections; *nats.Conn is one.
 type kicker interface {
@@ -108,7 +114,7 @@ func (h *hangups) probe(ctx context.Context, nc *nats.Conn, id string) error {
 	case errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("nobody serves %s: the system account's KICK is not imported: %w", h.subjects.Kick("*"), err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer on %s: this user may not publish there, or the server is busy", h.subjects.Kick("*"))
+		return fmt.Errorf("%s: %w", h.subjects.Kick("*"), errNoAnswer)
 	case err != nil:
 		return err
 	}
@@ -122,12 +128,17 @@ func (h *hangups) probe(ctx context.Context, nc *nats.Conn, id string) error {
 	return nil
 }
 
-// look probes and takes the result over; it logs at start, at changes, and never more.
-func (h *hangups) look(ctx context.Context, nc *nats.Conn, first bool, log *zap.Logger) {
+// look probes and takes the result over; it logs at start, at changes, and never more. sure says that it was answered.
+func (h *hangups) look(ctx context.Context, nc *nats.Conn, first bool, log *zap.Logger) (sure bool) {
 	err := h.probe(ctx, nc, nc.ConnectedServerId())
 	if ctx.Err() != nil || errors.Is(err, nats.ErrDisconnected) {
-		return
+		return true // the next connection is looked at by itself
 	}
+	h.takeOver(err, first, log)
+	return !errors.Is(err, errNoAnswer)
+}
+
+func (h *hangups) takeOver(err error, first bool, log *zap.Logger) {
 	if h.allowed.Swap(err == nil) == (err == nil) && !first {
 		return
 	}
@@ -139,19 +150,28 @@ func (h *hangups) look(ctx context.Context, nc *nats.Conn, first bool, log *zap.
 		"authorization.timeout; give this user the system account's KICK", zap.String("hang_up", modeSilence), zap.Error(err))
 }
 
-// watch looks at the right after every reconnect and every probeEvery, until ctx ends.
+// watch looks at the right after every reconnect, every probeEvery, and sooner while nobody answers, until ctx ends. A look was
+// made before.
 func (h *hangups) watch(ctx context.Context, nc *nats.Conn, log *zap.Logger) {
 	connected := nc.StatusChanged(nats.CONNECTED)
 	defer nc.RemoveStatusListener(connected)
-	tick := time.NewTicker(probeEvery)
-	defer tick.Stop()
+	unsure := probeSoon // after a look without an answer
+	next := time.NewTimer(probeSoon)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-connected:
-		case <-tick.C:
+			unsure = probeSoon
+		case <-next.C:
 		}
-		h.look(ctx, nc, false, log)
+		if h.look(ctx, nc, false, log) {
+			unsure = probeSoon
+			next.Reset(probeEvery)
+			continue
+		}
+		next.Reset(unsure)
+		unsure = min(2*unsure, probeEvery)
 	}
 }

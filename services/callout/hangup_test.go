@@ -1,6 +1,9 @@
 package callout
 
 import (
+	"context"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,5 +83,36 @@ func TestProbeWithoutTheImport(t *testing.T) {
 	}
 	if err := h.probe(t.Context(), nc, nc.ConnectedServerId()); err == nil {
 		t.Fatal("the probe believed another")
+	}
+}
+
+// TestRightIsFoundSoon: a server that was too busy to answer is asked again within seconds, and not at the next regular look.
+func TestRightIsFoundSoon(t *testing.T) {
+	s := natstest.Run(t, "")
+	nc := natstest.Connect(t, s)
+	var asked atomic.Int32
+	system := natstest.Connect(t, s)
+	if _, err := system.Subscribe("auth.kick."+s.ID(), func(m *nats.Msg) {
+		if asked.Add(1) > 2 {
+			_ = m.Respond([]byte(`{"server":{"id":"` + s.ID() + `"},"error":{"description":"no such client"}}`))
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := system.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	h := &hangups{conn: nc, subjects: must(wire.NewSubjects(""))}
+	if h.look(t.Context(), nc, true, zap.NewNop()) || h.mode() != modeSilence {
+		t.Fatalf("sure of a right that nobody answered for; mode %s", h.mode())
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	running.Go(func() { h.watch(ctx, nc, zap.NewNop()) })
+	natstest.Eventually(t, "the right is found", func() bool { return h.mode() == modeKick })
+	if n := asked.Load(); n != 3 {
+		t.Errorf("asked %d times, want 3", n)
 	}
 }
