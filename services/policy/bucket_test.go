@@ -191,3 +191,24 @@ func TestPinWithoutJetStream(t *testing.T) {
 		t.Error("registry_unavailable is not transient")
 	}
 }
+
+// TestRegistrySaysHowManyDevices: what was deleted, or cannot be read, is none of them.
+func TestRegistrySaysHowManyDevices(t *testing.T) {
+	b := newBench(t)
+	kv := b.bucket("devices")
+	for key, value := range map[string]string{
+		registry.Key("a"): `{"issuer":"i","subject":"s1"}`, registry.Key("b"): `{"issuer":"i","subject":"s2"}`, registry.Key("c"): `{}`,
+	} {
+		if _, err := kv.PutString(t.Context(), key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := kv.Delete(t.Context(), registry.Key("b")); err != nil {
+		t.Fatal(err)
+	}
+	b.start(policy.Config{PolicyFile: b.file("rules.yaml", rulesText), Registry: &policy.RegistryConfig{Mode: registry.Optional, Bucket: "devices"}})
+	read := b.logs.FilterMessage("device registry read").All()
+	if len(read) != 1 || read[0].ContextMap()["devices"] != int64(1) {
+		t.Errorf("logged %v, want one device", read)
+	}
+}

@@ -113,18 +113,20 @@ func (b *Bucket) Run(ctx context.Context) {
 			if strings.HasPrefix(e.Key(), markerPrefix) {
 				return // an entry says the same, and more
 			}
-			count++
-			b.apply(t, e)
+			if b.apply(t, e) {
+				count++
+			}
 		},
 	}).Run(ctx)
 }
 
-func (b *Bucket) apply(t *tables, e jetstream.KeyValueEntry) {
+// apply takes one change over, and reports whether it registers a device.
+func (b *Bucket) apply(t *tables, e jetstream.KeyValueEntry) bool {
 	if e.Operation() != jetstream.KeyValuePut {
 		if device, err := deviceOf(e.Key()); err == nil {
 			t.remove(device)
 		}
-		return
+		return false
 	}
 	entry, err := parseEntry(e.Key(), e.Value())
 	if err != nil {
@@ -132,9 +134,10 @@ func (b *Bucket) apply(t *tables, e jetstream.KeyValueEntry) {
 		if device, err := deviceOf(e.Key()); err == nil {
 			t.block(device)
 		}
-		return
+		return false
 	}
 	t.put(entry)
+	return true
 }
 
 // own is claimer.claim on the bucket as it is now.

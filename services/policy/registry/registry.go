@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -34,16 +35,16 @@ type Entry struct {
 	rules.Device
 }
 
-// tables are the two ways into the entries. Safe for concurrent use; reading takes no lock.
+// tables are the two ways into the entries. Reading takes no lock and is safe beside one goroutine that writes.
 type tables struct {
-	byIdentity sync.Map // Identity -> *rules.Device
+	byIdentity sync.Map // Identity -> []*rules.Device, never empty, the one written last at the end; a stored one does not change
 	byDevice   sync.Map // device id -> Identity
 }
 
 // put registers e. A device id that has an owner is never without one in between: somebody else could be admitted to it.
 func (t *tables) put(e *Entry) {
 	t.own(e.DeviceID, e.Identity)
-	t.byIdentity.Store(e.Identity, &e.Device)
+	t.byIdentity.Store(e.Identity, append(t.others(e.Identity, e.DeviceID), &e.Device))
 }
 
 // block keeps a device id from everybody.
@@ -52,21 +53,30 @@ func (t *tables) block(deviceID string) { t.own(deviceID, Identity{}) }
 // own gives a device id to an identity and takes it from the one before.
 func (t *tables) own(deviceID string, id Identity) {
 	if before, ok := t.byDevice.Swap(deviceID, id); ok && before != id {
-		t.disown(before, deviceID)
+		t.disown(before.(Identity), deviceID)
 	}
 }
 
 func (t *tables) remove(deviceID string) {
 	if owner, ok := t.byDevice.LoadAndDelete(deviceID); ok {
-		t.disown(owner, deviceID)
+		t.disown(owner.(Identity), deviceID)
 	}
 }
 
-// disown forgets that an identity is this device; owner is an Identity.
-func (t *tables) disown(owner any, deviceID string) {
-	if d, ok := t.byIdentity.Load(owner); ok && d.(*rules.Device).DeviceID == deviceID {
+// disown forgets that an identity is this device.
+func (t *tables) disown(owner Identity, deviceID string) {
+	if others := t.others(owner, deviceID); len(others) > 0 {
+		t.byIdentity.Store(owner, others)
+	} else {
 		t.byIdentity.Delete(owner)
 	}
+}
+
+// others are the devices of an identity but for one, in a slice of its own. A bucket that somebody else writes may give it several.
+func (t *tables) others(id Identity, deviceID string) []*rules.Device {
+	all, _ := t.byIdentity.Load(id)
+	devices, _ := all.([]*rules.Device)
+	return slices.DeleteFunc(slices.Clone(devices), func(d *rules.Device) bool { return d.DeviceID == deviceID })
 }
 
 // Registry answers from memory. Safe for concurrent use. A nil one is Off.
@@ -78,7 +88,7 @@ type Registry struct {
 	claim func(ctx context.Context, id Identity, device string) (Identity, error)
 }
 
-// Lookup returns what is registered for an identity, nil if nothing is. It fails with RegistryUnavailable while nothing is
+// Lookup returns what is registered for an identity, nil if nothing is, and of several entries the one written last. It fails with RegistryUnavailable while nothing is
 // known yet.
 func (r *Registry) Lookup(id Identity) (*rules.Device, *wire.Error) {
 	if r == nil || r.mode == Off {
@@ -88,8 +98,9 @@ func (r *Registry) Lookup(id Identity) (*rules.Device, *wire.Error) {
 	if t == nil {
 		return nil, wire.Fail(wire.RegistryUnavailable, "not read yet", nil)
 	}
-	if d, ok := t.byIdentity.Load(id); ok {
-		return d.(*rules.Device), nil
+	if all, ok := t.byIdentity.Load(id); ok {
+		devices := all.([]*rules.Device)
+		return devices[len(devices)-1], nil
 	}
 	return nil, nil
 }

@@ -199,3 +199,36 @@ func TestEntries(t *testing.T) {
 		}
 	}
 }
+
+// TestSeveralDevicesOfOneIdentity: a bucket can give an identity several. The entry written last counts, and when it goes the one
+// before does, as for a replica that reads the bucket then for the first time.
+func TestSeveralDevicesOfOneIdentity(t *testing.T) {
+	r := filled(Optional, nil)
+	entries := r.current.Load()
+	is := func(want string) {
+		t.Helper()
+		d, fail := r.Lookup(alice)
+		if fail != nil {
+			t.Fatal(fail)
+		}
+		got := ""
+		if d != nil {
+			got = d.DeviceID
+		}
+		if got != want {
+			t.Errorf("alice is %q, want %q", got, want)
+		}
+	}
+	is("a")
+	entries.put(&Entry{alice, rules.Device{DeviceID: "b"}})
+	is("b")
+	entries.put(&Entry{alice, rules.Device{DeviceID: "a"}}) // written again
+	is("a")
+	entries.remove("a")
+	is("b")
+	entries.put(&Entry{alice, rules.Device{DeviceID: "c"}})
+	entries.put(&Entry{bob, rules.Device{DeviceID: "c"}}) // given to another
+	is("b")
+	entries.block("b")
+	is("")
+}
