@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"harmony.internal/authcallout/shared/natstest"
 	"harmony.internal/authcallout/shared/natsx"
@@ -138,26 +137,9 @@ func TestBatchWithoutResponders(t *testing.T) {
 	const n = 200
 	var called sync.WaitGroup
 	called.Go(func() { callMany(t, calls, n, everyTenth) })
-	natstest.Eventually(t, "as many are sent again as there are", func() bool { return retries(t, asking) >= n })
+	natstest.Eventually(t, "as many are sent again as there are", func() bool { return metric(t, asking, "authcallout_call_retries_total") >= n })
 	serve(t, conn, natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) { answer(r) }})
 	called.Wait()
-}
-
-// retries is how many further attempts the one Caller of a connection made.
-func retries(t *testing.T, c *natsx.Conn) float64 {
-	t.Helper()
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(c.Collector())
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == "authcallout_call_retries_total" {
-			return f.GetMetric()[0].GetCounter().GetValue()
-		}
-	}
-	return 0
 }
 
 // TestBatchIsLost: the first messages vanish with their replica; each request finds another by itself.

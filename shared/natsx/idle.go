@@ -32,7 +32,8 @@ func (e *endpoint) checkIdle() {
 	}
 }
 
-// wait returns when nothing runs, waits or is owed, and dismisses the crew. It is called once.
+// wait returns nil when nothing runs, waits or is owed, and has dismissed the crew then; it is not called again. It fails when ctx
+// ends before.
 func (e *endpoint) wait(ctx context.Context) error {
 	idle := make(chan struct{})
 	e.mu.Lock()
@@ -44,6 +45,6 @@ func (e *endpoint) wait(ctx context.Context) error {
 		e.crew.dismiss()
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("drain: requests are still unanswered: %w", ctx.Err())
+		return fmt.Errorf("requests are still unanswered: %w", ctx.Err())
 	}
 }

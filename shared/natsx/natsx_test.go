@@ -382,10 +382,13 @@ func TestDrainAnswersWhatItTook(t *testing.T) {
 	}
 }
 
+// TestDrainEndsWithItsContext: what it leaves behind is not served any more, to whoever looks at the metrics.
 func TestDrainEndsWithItsContext(t *testing.T) {
 	s := natstest.Run(t, "")
+	conn := connect(t, s, "tokencheck")
 	release, started := make(chan struct{}), make(chan struct{})
-	srv := serve(t, connect(t, s, "tokencheck"), natsx.Endpoint{Handle: func(context.Context, *natsx.Request) {
+	defer close(release)
+	srv := serve(t, conn, natsx.Endpoint{Handle: func(context.Context, *natsx.Request) {
 		close(started)
 		<-release
 	}})
@@ -397,7 +400,10 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 	if err := srv.Drain(within(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v, want deadline exceeded", err)
 	}
-	close(release)
+	serve(t, conn, natsx.Endpoint{MaxInFlight: 7, Handle: func(context.Context, *natsx.Request) {}})
+	if limit := metric(t, conn, "authcallout_requests_limit"); limit != 7 {
+		t.Errorf("a limit of %v, want that of the one that serves, 7", limit)
+	}
 }
 
 func TestLostOnWrongCredentials(t *testing.T) {

@@ -125,42 +125,43 @@ func Serve(c *Conn, s Service, log *zap.Logger) (*Server, error) {
 
 const flushTimeout = 5 * time.Second
 
-// Drain takes no new requests, waits until those taken on are answered or ctx ends, and stops the micro service. The
-// connection stays open: its owner closes it.
+// Drain takes no new requests, waits until those taken on are answered or ctx ends, and stops the micro service. It is over for
+// good also when it fails: what is still worked on then ends by itself, and is counted no more. The connection stays open: its
+// owner closes it.
 func (s *Server) Drain(ctx context.Context) error {
 	for _, e := range s.endpoints {
 		e.dropped() // while it can be seen
 	}
-	if err := s.micro.Stop(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
-		return err
+	failed := s.micro.Stop()
+	if errors.Is(failed, nats.ErrConnectionClosed) {
+		failed = nil
 	}
-	if err := s.takeInRest(ctx); err != nil {
-		return err
-	}
+	failed = errors.Join(failed, s.takeInRest(ctx))
 	for _, e := range s.endpoints {
 		if err := e.wait(ctx); err != nil {
-			return err
+			failed = errors.Join(failed, err)
+			e.crew.dismiss()
 		}
 		s.conn.meter.drained(e)
 	}
-	if !s.conn.IsConnected() {
-		return nil
+	if failed != nil {
+		return fmt.Errorf("drain: %w", failed)
 	}
-	return s.conn.FlushWithContext(ctx)
+	return s.flush(ctx)
 }
 
 // takeInRest returns when every request that the server sent before it stopped sending has been taken in: after a round
 // trip they are all in this process, and after the barrier they are with their endpoint.
 func (s *Server) takeInRest(ctx context.Context) error {
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
 	if !s.conn.IsConnected() {
 		return nil
 	}
-	if err := s.conn.FlushWithContext(ctx); err != nil {
-		return fmt.Errorf("drain: %w", err)
-	}
 	handed := make(chan struct{})
 	if err := s.conn.Barrier(func() { close(handed) }); err != nil {
-		return fmt.Errorf("drain: %w", err)
+		return err
 	}
 	select {
 	case <-handed:
@@ -168,4 +169,15 @@ func (s *Server) takeInRest(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// flush makes one round trip. Without a connection, or when it breaks meanwhile, there is nobody to wait for.
+func (s *Server) flush(ctx context.Context) error {
+	if !s.conn.IsConnected() {
+		return nil
+	}
+	if err := s.conn.FlushWithContext(ctx); err != nil && s.conn.IsConnected() {
+		return err
+	}
+	return nil
 }
