@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -66,6 +67,38 @@ func TestNoStreamOverInternalTraffic(t *testing.T) {
 				cluster.Eventually(t, "the server refuses "+subject, func() bool { return refused.Saw("publish", subject) })
 			}
 			c.Connect(t, nats.Token(c.Token(t, "sensor-a")))
+		})
+	}
+}
+
+// TestAnsweringIsNoWayOut: a device that may answer, and asks itself with an internal subject as the place of the answer, may not
+// publish there. nats-server lets an answer pass whatever is denied.
+func TestAnsweringIsNoWayOut(t *testing.T) {
+	t.Parallel()
+	answering := strings.Replace(cluster.ReferenceRules, "    publish:", "    broad: true\n    allow_responses: { max: 100, ttl: 1h }\n    publish:", 1)
+	for _, shape := range cluster.Shapes() {
+		t.Run(shape.Name, func(t *testing.T) {
+			t.Parallel()
+			c := cluster.Start(t, cluster.Options{Shape: shape, Rules: answering})
+			var refused cluster.Violations
+			nc := c.Connect(t, nats.Token(c.Token(t, "spy")), refused.Option())
+			self, err := nc.SubscribeSync("_INBOX.spy")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, subject := range []string{"$JS.API.STREAM.CREATE.spy", "auth.v1.token.check", "auth.kick." + c.Servers[0].ID(), wire.SubjectUserAuth, "device-commands.other"} {
+				if err := nc.PublishRequest("_INBOX.spy", subject, nil); err != nil {
+					t.Fatal(err)
+				}
+				m, err := self.NextMsg(cluster.Patience)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := errors.Join(m.Respond([]byte(`{"name":"spy","subjects":["auth.v1.>"],"storage":"memory"}`)), nc.FlushTimeout(cluster.Patience)); err != nil {
+					t.Fatal(err)
+				}
+				cluster.Eventually(t, "the server refuses "+subject, func() bool { return refused.Saw("publish", subject) })
+			}
 		})
 	}
 }

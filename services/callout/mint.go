@@ -1,7 +1,9 @@
 package callout
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -91,13 +93,32 @@ func (m *minter) permissions(g *wire.Grant) jwt.Permissions {
 		Pub: side(g.Publish, m.fence.publish),
 		Sub: side(g.Subscribe, m.fence.subscribe),
 	}
-	if g.Responses != nil {
+	if g.Responses != nil && !asksItself(g) {
 		p.Resp = &jwt.ResponsePermission{
 			MaxMsgs: g.Responses.Max,
 			Expires: time.Duration(g.Responses.TTLMillis) * time.Millisecond,
 		}
 	}
 	return p
+}
+
+// maxAsked bounds the pairs of subjects that asksItself looks at.
+const maxAsked = 1 << 16
+
+// asksItself says whether a user could send a request to itself, also when finding out would take too long. It gets no responses:
+// nats-server lets it publish on whatever subject such a request names, which no deny takes away (server/client.go,
+// pubAllowedFullCheck), internal ones too.
+func asksItself(g *wire.Grant) bool {
+	if len(g.Publish.Allow)*len(g.Subscribe.Allow) > maxAsked {
+		return true
+	}
+	for _, s := range g.Subscribe.Allow {
+		subject, _, _ := strings.Cut(s, " ")
+		if slices.ContainsFunc(g.Publish.Allow, func(p string) bool { return overlap(p, subject) }) {
+			return true
+		}
+	}
+	return false
 }
 
 func side(p wire.Permissions, internal []string) jwt.Permission {

@@ -108,6 +108,35 @@ func TestMintPermissions(t *testing.T) {
 	}
 }
 
+// TestNoResponsesForWhoAsksItself: a deny does not keep a user from a subject that a request named.
+func TestNoResponsesForWhoAsksItself(t *testing.T) {
+	many := make([]string, 300)
+	for i := range many {
+		many[i] = fmt.Sprint("many.", i)
+	}
+	for _, row := range []struct {
+		name               string
+		publish, subscribe []string
+		want               bool
+	}{
+		{"nothing else", nil, []string{"ask.a"}, true},
+		{"other subjects", []string{"state.a", "ask.b"}, []string{"ask.a", "work workers"}, true},
+		{"the same subject", []string{"state.a", "ask.a"}, []string{"ask.a"}, false},
+		{"by a wildcard", []string{"ask.*"}, []string{"ask.a"}, false},
+		{"the inbox of the reference flow", []string{"_INBOX.>"}, []string{"ask.a", "_INBOX.>"}, false},
+		{"in a queue group", []string{"work"}, []string{"work workers"}, false},
+		{"too many to tell", many, many, false},
+	} {
+		g := &wire.Grant{
+			Publish: wire.Permissions{Allow: row.publish, Deny: row.publish}, Subscribe: wire.Permissions{Allow: row.subscribe},
+			Responses: &wire.Responses{Max: 1, TTLMillis: 1000},
+		}
+		if got := newMinter(t).permissions(g).Resp != nil; got != row.want {
+			t.Errorf("%s: responses %v, want %v", row.name, got, row.want)
+		}
+	}
+}
+
 func TestSessionEnd(t *testing.T) {
 	now := time.Unix(1_800_000_000, 700_000_000)
 	for _, row := range []struct {

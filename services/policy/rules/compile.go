@@ -113,6 +113,7 @@ func compile(t *Text, r *config.Report) *Policy {
 		}
 	}
 	lintOrder(p.rules, r)
+	lintResponses(t.Rules, p.rules, r)
 	p.index = newIndex(p.rules)
 	return p
 }
