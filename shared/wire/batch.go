@@ -86,6 +86,15 @@ func ReadBatchRequests(data []byte) ([]BatchRequest, error) {
 	return items, nil
 }
 
+// IsBatchRequestLine says whether line, without its line feed, is what stands before a request in a batch, for a reader of recorded
+// messages line by line.
+func IsBatchRequestLine(line []byte) bool {
+	fields, ok := fieldsOf[[4][]byte](line)
+	_, budget := number(fields[1])
+	_, length := number(fields[3])
+	return ok && budget && length
+}
+
 // ReadBatchReplies returns the items of a batch, at least one and at most MaxBatchItems.
 func ReadBatchReplies(data []byte) ([]BatchReply, error) {
 	items := make([]BatchReply, 0, 8)
@@ -111,18 +120,26 @@ func nextItem[F [3][]byte | [4][]byte](data []byte) (fields F, body, rest []byte
 		return fields, nil, nil, false
 	}
 	rest = data[len(line)+1:]
-	for i := range len(fields) {
-		var more bool
-		fields[i], line, more = bytes.Cut(line, []byte{' '})
-		if len(fields[i]) == 0 || len(fields[i]) > maxBatchField || more != (i < len(fields)-1) {
-			return fields, nil, nil, false
-		}
+	if fields, ok = fieldsOf[F](line); !ok {
+		return fields, nil, nil, false
 	}
 	length, ok := number(fields[len(fields)-1])
 	if !ok || length >= int64(len(rest)) || rest[length] != '\n' {
 		return fields, nil, nil, false
 	}
 	return fields, rest[:length:length], rest[length+1:], true
+}
+
+// fieldsOf cuts an item's line, without its line feed, into its fields.
+func fieldsOf[F [3][]byte | [4][]byte](line []byte) (fields F, ok bool) {
+	for i := range len(fields) {
+		var more bool
+		fields[i], line, more = bytes.Cut(line, []byte{' '})
+		if len(fields[i]) == 0 || len(fields[i]) > maxBatchField || more != (i < len(fields)-1) {
+			return fields, false
+		}
+	}
+	return fields, true
 }
 
 // number reads a decimal without sign that fits 31 bits.

@@ -25,6 +25,14 @@ func TestBatch(t *testing.T) {
 	if got, err := wire.ReadBatchRequests(text); err != nil || !reflect.DeepEqual(got, requests) {
 		t.Errorf("%+v, %v", got, err)
 	}
+	for line, want := range map[string]bool{
+		"a1 1850 r1 13": true, "c3 1 r3 0": true, `{"token":"x"}`: false, `{"a": 1, "b": 2}`: false, "two": false, "": false,
+		"a1 1850 r1 x": false, "a1 x r1 13": false, "a1 1850 13": false, "a1 1850 r1 13 ": false,
+	} {
+		if got := wire.IsBatchRequestLine([]byte(line)); got != want {
+			t.Errorf("%q: %t", line, got)
+		}
+	}
 	replies := []wire.BatchReply{{ID: "b2", Body: []byte("ok")}, {ID: "a1", Code: wire.TokenExpired, Body: []byte(`{"code":1}`)}}
 	text = nil
 	for i := range replies {
