@@ -118,9 +118,10 @@ func (e *endpoint) admit(list []*Request, now time.Time) {
 	start := list[:0]
 	for _, r := range list {
 		run, out := e.admission.offer(r, now)
-		if run {
+		switch turnedAway := len(out) == 1 && out[0].request == r; {
+		case run:
 			start = append(start, r)
-		} else if e.admission.count() > 0 {
+		case !turnedAway: // it waits
 			e.arm(r.deadline.Add(-e.admission.limit.need(r.budget)), now)
 		}
 		gone = append(gone, out...)

@@ -114,6 +114,39 @@ func TestWaitingIsGivenUpInTime(t *testing.T) {
 
 // TestOverloadKeepsGoodput offers three times what can be done. What is done must be in time, and nearly as much as
 // without the overload.
+// TestTurnedAwayIsNotSweptFor: a request that comes too late has nobody look through all that wait.
+func TestTurnedAwayIsNotSweptFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		e := newEndpoint(&Conn{}, &Endpoint{
+			MaxInFlight: 1,
+			Handle:      func(context.Context, *Request) { <-release },
+			GiveUp:      func(*Request, *wire.Error) {},
+		}, zap.NewNop())
+		sweepAt := func() time.Time {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			return e.sweepAt
+		}
+		e.Handle(withBudget("runs", time.Second))
+		e.Handle(withBudget("waits", time.Second))
+		planned := sweepAt()
+		for range 10 {
+			e.Handle(withBudget("over", 0))
+			if now := sweepAt(); !now.Equal(planned) {
+				t.Errorf("a sweep is planned for %v, want %v still", now, planned)
+			}
+		}
+		if l := e.load(); l.OutOfTime != 10 || l.Waiting != 1 {
+			t.Errorf("load %+v", l)
+		}
+		close(release)
+		if err := e.wait(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestOverloadKeepsGoodput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const workers, service, seconds = 10, 10 * time.Millisecond, 5
