@@ -16,7 +16,7 @@ type algorithm struct {
 	hash      crypto.Hash
 	fits      func(crypto.PublicKey) bool
 	signature func(crypto.PublicKey) int // bytes
-	verify    func(k crypto.PublicKey, h crypto.Hash, input, signature []byte) bool
+	verify    func(k *key, h crypto.Hash, input, signature []byte) bool
 }
 
 // algorithms are all that can be configured. There is no HMAC among them: a public key must never become a secret.

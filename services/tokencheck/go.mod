@@ -5,6 +5,7 @@ go 1.26.0
 replace harmony.internal/authcallout/shared => ../../shared
 
 require (
+	filippo.io/bigmod v0.1.0
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/lestrrat-go/jwx/v2 v2.1.7
 	github.com/nats-io/nats.go v1.55.0

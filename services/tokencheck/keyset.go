@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"filippo.io/bigmod"
 	"github.com/lestrrat-go/jwx/v2/jwk"
 
 	"harmony.internal/authcallout/shared/strictjson"
@@ -24,6 +25,7 @@ type key struct {
 	id        string
 	algorithm string // the key's own alg, empty when it names none
 	public    crypto.PublicKey
+	modulus   *bigmod.Modulus // of an RSA key, to verify with; nil for one with which nothing verifies
 	print     string // of all of it (RFC 7638)
 }
 
@@ -141,7 +143,18 @@ func parseKey(raw json.RawMessage) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &key{id: parsed.KeyID(), algorithm: name, public: public, print: fmt.Sprintf("%q %q %x", parsed.KeyID(), name, thumb)}, nil
+	k := newKey(public)
+	k.id, k.algorithm, k.print = parsed.KeyID(), name, fmt.Sprintf("%q %q %x", parsed.KeyID(), name, thumb)
+	return k, nil
+}
+
+// newKey returns a key of no name that any fitting algorithm may use.
+func newKey(public crypto.PublicKey) *key {
+	k := &key{public: public}
+	if r, ok := public.(*rsa.PublicKey); ok {
+		k.modulus = preparedModulus(r.N)
+	}
+	return k
 }
 
 // strong reports whether a key is public, of a type that is used here, and neither weak nor so large that verifying

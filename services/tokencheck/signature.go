@@ -21,32 +21,27 @@ func checkSignature(parts *compact, name string, k *key) *wire.Error {
 	if len(parts.signature) != alg.signature(k.public) {
 		return wire.Fail(wire.SignatureInvalid, "length", nil)
 	}
-	if !alg.verify(k.public, alg.hash, []byte(parts.signed()), parts.signature) {
+	if !alg.verify(k, alg.hash, []byte(parts.signed()), parts.signature) {
 		return wire.Fail(wire.SignatureInvalid, "", nil)
 	}
 	return nil
 }
 
-// verifyPKCS1 is RSASSA-PKCS1-v1_5 (RFC 7518 section 3.3).
-func verifyPKCS1(k crypto.PublicKey, h crypto.Hash, input, signature []byte) bool {
-	return rsa.VerifyPKCS1v15(k.(*rsa.PublicKey), h, digest(h, input), signature) == nil
-}
-
 // verifyPSS is RSASSA-PSS with a salt as long as the hash (RFC 7518 section 3.5).
-func verifyPSS(k crypto.PublicKey, h crypto.Hash, input, signature []byte) bool {
-	return rsa.VerifyPSS(k.(*rsa.PublicKey), h, digest(h, input), signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+func verifyPSS(k *key, h crypto.Hash, input, signature []byte) bool {
+	return rsa.VerifyPSS(k.public.(*rsa.PublicKey), h, digest(h, input), signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 }
 
 // verifyECDSA takes r and s one after the other, each as long as the curve's order (RFC 7518 section 3.4).
-func verifyECDSA(k crypto.PublicKey, h crypto.Hash, input, signature []byte) bool {
+func verifyECDSA(k *key, h crypto.Hash, input, signature []byte) bool {
 	half := len(signature) / 2
 	r, s := new(big.Int).SetBytes(signature[:half]), new(big.Int).SetBytes(signature[half:])
-	return ecdsa.Verify(k.(*ecdsa.PublicKey), digest(h, input), r, s)
+	return ecdsa.Verify(k.public.(*ecdsa.PublicKey), digest(h, input), r, s)
 }
 
 // verifyEd25519 is RFC 8037 section 3.1.
-func verifyEd25519(k crypto.PublicKey, _ crypto.Hash, input, signature []byte) bool {
-	return ed25519.Verify(k.(ed25519.PublicKey), input, signature)
+func verifyEd25519(k *key, _ crypto.Hash, input, signature []byte) bool {
+	return ed25519.Verify(k.public.(ed25519.PublicKey), input, signature)
 }
 
 func digest(h crypto.Hash, input []byte) []byte {

@@ -48,7 +48,7 @@ func TestSignatureAsJWX(t *testing.T) {
 				t.Fatal(fail)
 			}
 			for _, other := range everyAlgorithm {
-				k := &key{public: idp.Key(t, other).Private.Public()}
+				k := newKey(idp.Key(t, other).Private.Public())
 				for _, as := range everyAlgorithm {
 					got, want := checkSignature(parts, as, k) == nil, jwxVerifies(token, as, k)
 					if got != want || got != (as == alg && other == alg) {
@@ -56,7 +56,7 @@ func TestSignatureAsJWX(t *testing.T) {
 					}
 				}
 			}
-			k := &key{public: signer.Private.Public()}
+			k := newKey(signer.Private.Public())
 			for i, signature := range mutations(parts.signature) {
 				damaged := parts.signed() + "." + oidctest.Encode(signature)
 				got := checkSignature(&compact{text: damaged, signature: signature}, alg, k) == nil
@@ -74,7 +74,7 @@ func FuzzSignatureAsJWX(f *testing.F) {
 	keys := map[string]*key{}
 	for i, alg := range everyAlgorithm {
 		signer := idp.Key(f, alg)
-		keys[alg] = &key{public: signer.Private.Public()}
+		keys[alg] = newKey(signer.Private.Public())
 		parts, fail := parseCompact(signer.Sign(f, nil, oidctest.Claims{"sub": "a"}))
 		if fail != nil {
 			f.Fatal(fail)
