@@ -60,7 +60,7 @@ var strictBase64 = base64.RawURLEncoding.Strict()
 
 // decodeSegment decodes one part. The library skips line breaks, so these are looked for first.
 func decodeSegment(s string) ([]byte, bool) {
-	if strings.ContainsAny(s, "\r\n") {
+	if strings.IndexByte(s, '\r') >= 0 || strings.IndexByte(s, '\n') >= 0 {
 		return nil, false
 	}
 	decoded, err := strictBase64.DecodeString(s)

@@ -2,6 +2,7 @@ package tokencheck
 
 import (
 	"encoding/base64"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -117,4 +118,15 @@ func TestFormTooLarge(t *testing.T) {
 	b.want("64 KB of noise", strings.Repeat("\xff\x00", 32<<10), wire.BadRequest)
 	b.want("a million dots", strings.Repeat(".", 1_000_000), wire.BadRequest)
 	b.want("a good one after them", idp.Token(t, "sensor-a"), 0)
+}
+
+// TestBearerAlphabet: a text of one character that RFC 6750 section 2.1 does not name is no token, and every other is one that is opaque.
+func TestBearerAlphabet(t *testing.T) {
+	named := regexp.MustCompile(`^[A-Za-z0-9\-._~+/=]$`)
+	for c := range 256 {
+		text := string([]byte{byte(c)})
+		if got := shapeOf(text); (got == shapeOpaque) != named.MatchString(text) || got != shapeOpaque && got != shapeNone {
+			t.Errorf("%q has shape %d", text, got)
+		}
+	}
 }

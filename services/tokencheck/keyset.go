@@ -26,7 +26,7 @@ type key struct {
 	algorithm string // the key's own alg, empty when it names none
 	public    crypto.PublicKey
 	modulus   *bigmod.Modulus // of an RSA key, to verify with; nil for one with which nothing verifies
-	print     string // of all of it (RFC 7638)
+	print     string          // of all of it (RFC 7638)
 }
 
 // keySet is an issuer's usable keys, immutable. asked is when the request for it was sent: a login that

@@ -19,6 +19,8 @@ var (
 	// idClaims stand in ID tokens (OpenID Connect Core sections 2, 3.1.3.6 and 3.3.2.11) and in no access token, except that
 	// of a few providers.
 	idClaims = []string{"nonce", "at_hash", "c_hash", "s_hash"}
+	// zitadelIDClaims stand in ID tokens of Zitadel and in none of its access tokens.
+	zitadelIDClaims = append([]string{"azp"}, idClaims...)
 )
 
 // checkKind refuses tokens that the provider signs with the same keys for another purpose (RFC 8725 section 3.11).
@@ -47,7 +49,7 @@ func (c *claims) checkKind(cfg *IssuerConfig, signedAs string) *wire.Error {
 		return nil
 	}
 	// Zitadel's ID tokens carry the same typ, kid and audience as its access tokens; these tell them apart.
-	if fail := c.checkWithout(append([]string{"azp"}, idClaims...)); fail != nil {
+	if fail := c.checkWithout(zitadelIDClaims); fail != nil {
 		return fail
 	}
 	if c.id == "" {

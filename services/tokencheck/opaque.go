@@ -22,8 +22,13 @@ const (
 // shapeOf looks at a token. A JWT and a JWE begin with the header, a JSON object, and a dot; every other text of the
 // alphabet of bearer tokens (RFC 6750 section 2.1) is opaque.
 func shapeOf(token string) shape {
-	if token == "" || strings.ContainsFunc(token, notBearer) {
+	if token == "" {
 		return shapeNone
+	}
+	for i := range len(token) {
+		if !bearer[token[i]] {
+			return shapeNone
+		}
 	}
 	dots := strings.Count(token, ".")
 	if dots == 0 || !beginsObject(token) {
@@ -35,13 +40,13 @@ func shapeOf(token string) shape {
 	return shapeJWT
 }
 
-func notBearer(r rune) bool {
-	switch {
-	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
-		return false
+// bearer are the characters of a bearer token (RFC 6750 section 2.1).
+var bearer = func() (b [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/=") {
+		b[c] = true
 	}
-	return !strings.ContainsRune("-._~+/=", r)
-}
+	return b
+}()
 
 // beginsObject reports whether a token begins with "{" in base64url, which two characters hold.
 func beginsObject(token string) bool {

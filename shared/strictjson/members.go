@@ -20,7 +20,7 @@ type members struct {
 func (m *members) add(name []byte, fold bool) bool {
 	if m.all == nil && m.n < few {
 		for _, seen := range m.first[:m.n] {
-			if bytes.Equal(seen, name) || (fold && bytes.EqualFold(seen, name)) {
+			if bytes.Equal(seen, name) || (fold && !differ(seen, name) && bytes.EqualFold(seen, name)) {
 				return false
 			}
 		}

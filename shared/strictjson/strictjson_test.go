@@ -172,6 +172,35 @@ func FuzzCheckObject(f *testing.F) {
 	})
 }
 
+// TestFoldingOfEveryFirstCharacter: two members are told apart as strings.EqualFold does, whatever character they begin with.
+func TestFoldingOfEveryFirstCharacter(t *testing.T) {
+	firsts := []rune{0x7f, 'ſ', 'K', 'é', 'É', 'ß', 'ẞ', 'Å', 'å'}
+	for c := rune(' '); c < utf8.RuneSelf; c++ {
+		firsts = append(firsts, c)
+	}
+	for _, first := range firsts {
+		for _, second := range firsts {
+			a, b := string(first)+"s", string(second)+"S"
+			quoted := func(name string) string { return string(must(json.Marshal(name))) }
+			for how, err := range map[string]error{
+				"beside it": strictjson.CheckObject([]byte("{"+quoted(a)+":1,"+quoted(b)+":2}"), limits),
+				"by name":   strictjson.CheckObject([]byte("{"+quoted(a)+":1}"), limits, b),
+			} {
+				if refused := errors.Is(err, strictjson.ErrDuplicate); refused != strings.EqualFold(a, b) {
+					t.Fatalf("%q and %q %s: %v", a, b, how, err)
+				}
+			}
+		}
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 func BenchmarkCheckObject(b *testing.B) {
 	text := []byte(`{"aud":["400938672314125350"],"client_id":"sensor-a","exp":1795517272,"iat":1795474072,"iss":"http://localhost:18080","jti":"V2_1-at_2","nbf":1795474072,"sub":"400938672414788646","urn:zitadel:iam:org:project:400938672314125350:roles":{"device":{"400938383779630118":"zitadel.localhost"}}}`)
 	b.Run("strictjson", func(b *testing.B) {
