@@ -7,43 +7,49 @@ import (
 	"harmony.internal/authcallout/shared/config"
 )
 
-// lintResponses reports rules with allow_responses whose connections can be asked by those of a rule, their own or another. Who
-// asks names the subject of the answer, and nats-server then lets the asked publish there whatever is denied to it
-// (server/client.go, pubAllowedFullCheck): a connection that asks itself has every subject of its account. callout gives no responses to one that could (its mint.go); that two
-// work together only this shows. What is denied is not looked at, here and there.
+// lintResponses reports rules with allow_responses whose connections can be asked by those of a rule. Who asks names the subject
+// of the answer, and nats-server then lets the asked publish there whatever is denied to it (server/client.go,
+// pubAllowedFullCheck): a connection that asks itself has every subject of its account, so callout gives no responses to one that
+// could (its mint.go), and a rule that lets one is refused. Another rule that may ask is what allow_responses is for, and a
+// warning: nothing stops two connections that work together. What is denied is not looked at, here and there.
 func lintResponses(texts []Rule, rules []*rule, r *config.Report) {
 	for i, asked := range rules {
 		if asked.responses == nil {
 			continue
 		}
-		by, question, subscription := askers(rules, asked)
-		if by == nil {
-			continue
-		}
-		report := r.Errorf
-		if texts[i].Broad {
-			report = r.Warnf
-		}
-		report(fmt.Sprintf("rules[%d].allow_responses", i), "rule %s may publish %q, which reaches %q of this rule: with the two of them a device can publish on any subject of the account, whatever is denied to it; keep what is answered to out of what any rule may publish, or write broad: true beside it if that is meant",
-			by.name, question.text, subscription.text)
-	}
-}
-
-// askers returns a rule whose connections can ask those of asked, with what they publish and what that reaches; nil for none.
-func askers(rules []*rule, asked *rule) (by *rule, question, subscription *template) {
-	for _, other := range rules {
-		if other.account != asked.account && other.account != "" && asked.account != "" {
-			continue
-		}
-		for _, q := range other.publish.allow {
-			for _, s := range asked.subscribe.allow {
-				if meet(q, s) {
-					return other, q, s
+		place := fmt.Sprintf("rules[%d].allow_responses", i)
+		for _, asker := range rules {
+			question, subscription := asks(asker, asked)
+			switch {
+			case question == nil:
+			case asker != asked:
+				r.Warnf(place, "rule %s may publish %q, which reaches %q of this rule: whoever it admits and a device that work together can publish on any subject of the account, whatever is denied to them",
+					asker.name, question.text, subscription.text)
+			default:
+				report := r.Errorf
+				if texts[i].Broad {
+					report = r.Warnf
 				}
+				report(place, "the rule may publish %q, which reaches %q that it subscribes to: a device that asks itself could publish on any subject of the account, whatever is denied to it, so it gets no responses; keep what it answers out of what it may publish, or write broad: true if the variables never make the two meet",
+					question.text, subscription.text)
 			}
 		}
 	}
-	return nil, nil, nil
+}
+
+// asks returns what asker may publish that reaches a subscription of asked, and that subscription; nil for none.
+func asks(asker, asked *rule) (question, subscription *template) {
+	if asker.account != asked.account && asker.account != "" && asked.account != "" {
+		return nil, nil
+	}
+	for _, q := range asker.publish.allow {
+		for _, s := range asked.subscribe.allow {
+			if meet(q, s) {
+				return q, s
+			}
+		}
+	}
+	return nil, nil
 }
 
 // meet reports whether a and b, with some values of their variables, have a subject in common.

@@ -59,8 +59,8 @@ type Rule struct {
 	// Subscribe is what the connection may receive. Without an allow list it may receive nothing.
 	Subscribe *Side `yaml:"subscribe"`
 	// AllowResponses lets the connection answer requests that it received, on whatever subject they name, a denied one too. So
-	// no rule may let anybody publish on what this one subscribes to; callout leaves it out for a connection that could ask
-	// itself. Default: not at all.
+	// the rule may not publish on what it subscribes to, and callout leaves it out for a connection that could ask itself.
+	// Default: not at all.
 	AllowResponses *Responses `yaml:"allow_responses"`
 	// Inbox lets the connection receive the answers to its own requests. private gives _INBOX_{device_id}.> and nothing of
 	// others: the client must set its inbox prefix to _INBOX_ and the device id. shared gives _INBOX.>, in which every
@@ -75,7 +75,7 @@ type Rule struct {
 	// ObjectStores gives whole object stores: NATS cannot divide one among devices.
 	ObjectStores []ObjectStore `yaml:"object_stores"`
 	// Broad allows what the linter refuses otherwise: a subject that begins with a wildcard, or with $ as the server's own
-	// do, or allow_responses beside a rule that may ask. Default false.
+	// do, or allow_responses where the rule itself may ask. Default false.
 	Broad bool `yaml:"broad"`
 	// SourceNetworks are the networks that the client must come from, as 10.0.0.0/8 or one address. Behind a proxy that is
 	// the proxy's address. Default: any.
