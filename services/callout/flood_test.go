@@ -27,7 +27,8 @@ const (
 
 // TestFloodFromOneAddress has one address ask for several times what can be done, with tokens that are good or with garbage. Whoever
 // logs in from another address meanwhile gets its turn within the time that a default client waits. Without equal shares
-// most of them do not: the flood's newest are always newer.
+// nearly all of them fail, round after round: the flood's newest are always newer. One round may fail, on a machine that stands still
+// for a moment.
 func TestFloodFromOneAddress(t *testing.T) {
 	for _, row := range []struct {
 		top   *natstest.Topology
@@ -50,22 +51,33 @@ func TestFloodFromOneAddress(t *testing.T) {
 				o := w.service.stats().Outcomes
 				return o[outcomeHungUp]+o[outcomeSilent] > flooding/4
 			})
-			const logins, most = 12, 3 // of them may fail: the machine may stand still for a moment
-			failed := 0
-			for range logins {
-				nc, err := nats.Connect(w.server.ClientURL(), nats.Token(deviceToken))
-				if err != nil {
-					failed++
-					continue
+			const rounds, logins, most = 4, 12, 1
+			for round := 1; ; round++ {
+				failed := failedLogins(w.server, logins)
+				t.Logf("%d of %d logins failed beside %d of the flood", failed, logins, attempts.Load())
+				switch {
+				case failed <= most:
+					return
+				case round == rounds:
+					t.Fatalf("more than %d of %d logins from another address failed, %d times over", most, logins, rounds)
 				}
-				nc.Close()
-			}
-			t.Logf("%d of %d logins failed beside %d of the flood", failed, logins, attempts.Load())
-			if failed > most {
-				t.Errorf("%d of %d logins from another address failed, want at most %d", failed, logins, most)
 			}
 		})
 	}
+}
+
+// failedLogins is how many of n logins, one after the other, failed within the time of a default client.
+func failedLogins(s *server.Server, n int) int {
+	failed := 0
+	for range n {
+		nc, err := nats.Connect(s.ClientURL(), nats.Token(deviceToken))
+		if err != nil {
+			failed++
+			continue
+		}
+		nc.Close()
+	}
+	return failed
 }
 
 // flood connects from an address of its own until the test ends, and counts the attempts.
