@@ -63,6 +63,9 @@ const (
 	maxIntrospected = 2048
 	// endpointKept is how long the endpoint that discovery names is used.
 	endpointKept = time.Hour
+	// endpointFresh is how long it is not looked for again whatever happens: a provider in trouble is not asked twice for each
+	// question.
+	endpointFresh = 10 * time.Second
 	// maxFarTime is the largest time accepted in an answer, the end of the year 9999: what Zitadel says of a token that never
 	// expires.
 	maxFarTime = 253_402_300_799
@@ -278,17 +281,17 @@ func (i *introspector) post(ctx context.Context, token string) ([]byte, error) {
 	req.Header = header
 	resp, err := i.client.Do(req)
 	if err != nil {
-		i.endpoint.Store(nil) // it may have moved
+		i.forgetEndpoint()
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }() // what is left of the body is of no interest
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusForbidden:
-		i.endpoint.Store(nil)
+		i.forgetEndpoint()
 		return nil, fmt.Errorf("%w: %s answered %d", errRefused, uri, resp.StatusCode)
 	default:
-		i.endpoint.Store(nil)
+		i.forgetEndpoint()
 		return nil, fmt.Errorf("%s answered %d", uri, resp.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, wire.MaxClaimsBytes+1))
@@ -311,6 +314,13 @@ func (i *introspector) locate(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return found.(string), nil
+}
+
+// forgetEndpoint has the endpoint looked for again, because it may have moved, unless it was found a moment ago.
+func (i *introspector) forgetEndpoint() {
+	if kept := i.endpoint.Load(); kept != nil && i.now().Sub(kept.at) >= endpointFresh {
+		i.endpoint.CompareAndSwap(kept, nil)
+	}
 }
 
 // discover asks for the endpoint and keeps it.

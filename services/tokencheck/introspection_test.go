@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -329,6 +330,48 @@ func TestIntrospectionDiscoversOnce(t *testing.T) {
 	logins.Wait()
 	if n := idp.Discoveries() - before; n != 1 {
 		t.Errorf("discovery was asked %d times, want once", n)
+	}
+}
+
+// TestIntrospectionKeepsItsEndpoint: a provider that answers questions with errors is not asked for its endpoint too, each time;
+// after a while it is, as the endpoint may have moved.
+func TestIntrospectionKeepsItsEndpoint(t *testing.T) {
+	idp := oidctest.New(t)
+	var clock atomic.Int64
+	clock.Store(time.Now().UnixNano())
+	v := newTestVerifier(t, func() time.Time { return time.Unix(0, clock.Load()) }, introspecting(t, idp, introspectOpaque))
+	var path atomic.Value // of the endpoint
+	path.Store("/oauth/v2/keys")
+	idp.Handle(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/openid-configuration"):
+			_, _ = fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"introspection_endpoint":%q}`, idp.URL, idp.URL+"/oauth/v2/keys", idp.URL+path.Load().(string))
+		case r.URL.Path == "/oauth/v2/introspect":
+			_ = json.NewEncoder(w).Encode(idp.AccessToken("a").With(oidctest.Claims{"active": true}))
+		default:
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	question := func(n int) *wire.Error {
+		_, fail := v.verify(longBudget(t), fmt.Sprintf("opaque-token-%d", n), "")
+		return fail
+	}
+	before := idp.Discoveries()
+	for n := range 20 {
+		if fail := question(n); fail == nil || fail.Code != wire.IntrospectionUnavailable {
+			t.Fatalf("question %d: %v", n, fail)
+		}
+	}
+	if n := idp.Discoveries() - before; n != 1 {
+		t.Errorf("discovery was asked %d times beside 20 questions, want once", n)
+	}
+	path.Store("/oauth/v2/introspect")
+	clock.Add(int64(endpointFresh))
+	if fail := question(20); fail == nil {
+		t.Error("the old endpoint answered")
+	}
+	if fail := question(21); fail != nil {
+		t.Errorf("after the endpoint moved: %v", fail)
 	}
 }
 
