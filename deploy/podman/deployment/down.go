@@ -10,6 +10,13 @@ import (
 
 // Down stops and removes the containers and networks. The state directory and the servers' data stay, unless purge.
 func (d *Deployment) Down(ctx context.Context, purge bool) error {
+	if _, err := os.Stat(string(d.State)); err == nil { // what was never brought up has nobody to be in the way of
+		release, err := d.State.lock()
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	all := Modes{Development: true, Cluster: true}
 	services := all.services()
 	slices.Reverse(services)

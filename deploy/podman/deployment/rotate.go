@@ -19,6 +19,11 @@ func (d *Deployment) RotateKeys(ctx context.Context, c *Config) error {
 	if err != nil {
 		return err
 	}
+	release, err := d.State.lock()
+	if err != nil {
+		return err
+	}
+	defer release()
 	files := d.State.Files()
 	old, _, err := topology.Ensure(files)
 	if err != nil {

@@ -10,6 +10,11 @@ import (
 // Up brings the deployment from whatever state it is in to the wanted one: keys, configuration, images, and the
 // containers one after the other, each ready before the next is touched. Doing it again does nothing.
 func (d *Deployment) Up(ctx context.Context, c *Config, m Modes) error {
+	release, err := d.State.lock()
+	if err != nil {
+		return err
+	}
+	defer release()
 	r, err := d.prepare(ctx, c, m)
 	if err != nil {
 		return err
