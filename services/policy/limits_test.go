@@ -49,6 +49,9 @@ func TestServerIgnoresLimitsOfCalloutJWTs(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	if err := auth.Flush(); err != nil { // the subscription is there before anybody asks
+		t.Fatal(err)
+	}
 	device, err := nats.Connect(ns.ClientURL(), nats.Token("any"), nats.Timeout(20*time.Second))
 	if err != nil {
 		t.Fatal(err) // source networks would refuse it here

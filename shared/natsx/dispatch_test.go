@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strconv"
 	"sync"
@@ -336,7 +337,7 @@ func TestFairShareWhenSourcesAreSlow(t *testing.T) {
 		for i := range flood {
 			e.Handle(withBudget("flood", maxBudget))
 			if i%(flood/4) == 0 {
-				e.Handle(withBudget("other"+strconv.Itoa(i), maxBudget))
+				e.Handle(withBudget(inAnotherLane(e.admission, "flood", i), maxBudget))
 			}
 		}
 		if err := e.wait(context.Background()); err != nil {
@@ -346,6 +347,17 @@ func TestFairShareWhenSourcesAreSlow(t *testing.T) {
 			t.Errorf("%d of the 4 others were handled, and %d of the flood were turned away", others.Load(), turnedAway.Load())
 		}
 	})
+}
+
+// inAnotherLane returns a source, different for each n, that does not share the lane of the one named: of two sources, one in
+// fairLanes pairs does.
+func inAnotherLane(a *admission, other string, n int) string {
+	lane := func(source string) uint64 { return maphash.String(a.seed, source) % fairLanes }
+	for try := 0; ; try++ {
+		if source := fmt.Sprintf("other%d-%d", n, try); lane(source) != lane(other) {
+			return source
+		}
+	}
 }
 
 // TestIdleWaitsForReplies: a reply that lingers for the others of its batch is sent before the connection may be closed.
