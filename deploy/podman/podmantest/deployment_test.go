@@ -146,10 +146,12 @@ func (r *rig) up(t *testing.T) {
 
 func (r *rig) token(t *testing.T, user string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "podman", "exec", r.Project+"-devidp", "/devidp", "token", "-data", "/data", "-user", user).Output()
-	if err != nil {
-		t.Fatalf("token of %s: %v", user, err)
-	}
+	var out []byte
+	eventually(t, "a token of "+user, func() bool { // which needs the provider's name to be known
+		var err error
+		out, err = exec.CommandContext(t.Context(), "podman", "exec", r.Project+"-devidp", "/devidp", "token", "-data", "/data", "-user", user).Output()
+		return err == nil
+	})
 	return strings.TrimSpace(string(out))
 }
 
