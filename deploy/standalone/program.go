@@ -61,11 +61,11 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return run.ExitOK
 	}
 	if !o.check {
-		held, code := prepare(o, stdout, stderr)
-		if held == nil {
+		release, code := prepare(o, stdout, stderr)
+		if release == nil {
 			return code
 		}
-		defer func() { _ = held.Close() }() // lets go of the lock; there is nothing to keep
+		defer release()
 	}
 	system, err := Load(o.setup.DataDir)
 	if err != nil {
@@ -111,15 +111,15 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
-// prepare takes the data directory for this process, writes what is not there yet and tells a person about it. It returns the
-// lock, or nil and the exit code.
-func prepare(o options, stdout, stderr io.Writer) (*os.File, int) {
+// prepare takes the data directory for this process, writes what is not there yet and tells a person about it. It returns what
+// lets go of the directory, or nil and the exit code.
+func prepare(o options, stdout, stderr io.Writer) (release func(), code int) {
 	_, err := o.setup.begin()
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "%s: %v\n", Name, err)
 		return nil, run.ExitUsage
 	}
-	held, err := lock(o.setup.DataDir) // before anything is written: two first starts must not mix their keys
+	release, err = lock(o.setup.DataDir) // before anything is written: two first starts must not mix their keys
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "%s: %v\n", Name, err)
 		return nil, run.ExitFailure
@@ -130,10 +130,10 @@ func prepare(o options, stdout, stderr io.Writer) (*os.File, int) {
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "%s: %v\n", Name, err)
-		_ = held.Close() // there is nothing to keep
+		release()
 		return nil, run.ExitUsage
 	}
-	return held, run.ExitOK
+	return release, run.ExitOK
 }
 
 func check(ctx context.Context, s *System, dir string, stdout, stderr io.Writer) int {

@@ -49,7 +49,8 @@ type RegistryConfig struct {
 	// File is a list of devices. Watched.
 	File config.Path `yaml:"file"`
 	// Bucket is a JetStream key-value bucket in the services' account, in place of file. No device may share that account: who
-	// may have JetStream answer there can write the bucket. It is not made here. A key is id.DEVICE, a value {"issuer": ISS, "subject": SUB, "attributes": {NAME: TEXT}}; keys by.HASH are of mode pin itself.
+	// may have JetStream answer there can write the bucket. It is not made here. A key is id.DEVICE, a value
+	// {"issuer": ISS, "subject": SUB, "attributes": {NAME: TEXT}}; keys by.HASH are of mode pin itself.
 	Bucket string `yaml:"bucket"`
 }
 

@@ -15,8 +15,8 @@ type refusals struct {
 }
 
 // OnRefused calls f, in place of the log, whenever the server refuses this user a subject that begins with prefix: for
-// what works without the permission too. One f for each prefix, and no prefix that
-// begins with another. It is called by the goroutine of the connection's callbacks and must not block.
+// what works without the permission too. One f for each prefix, and no prefix that begins
+// with another. It is called by the goroutine of the connection's callbacks and must not block.
 func (c *Conn) OnRefused(prefix string, f func(error)) {
 	c.refusals.mu.Lock()
 	defer c.refusals.mu.Unlock()

@@ -1,10 +1,6 @@
 package strictjson
 
-import (
-	"bytes"
-	"unicode"
-	"unicode/utf8"
-)
+import "bytes"
 
 // few is how many names are compared one by one before a set is built. Objects of a token or a message are this short.
 const few = 16
@@ -40,21 +36,4 @@ func (m *members) add(name []byte, fold bool) bool {
 	}
 	m.all[k] = struct{}{}
 	return true
-}
-
-// key returns name, or with fold one representative of all names that are equal to it under simple case folding: each
-// rune is replaced by the smallest of its orbit, as bytes.EqualFold compares.
-func key(name []byte, fold bool) string {
-	if !fold {
-		return string(name)
-	}
-	out := make([]byte, 0, len(name))
-	for _, r := range string(name) {
-		least := r
-		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-			least = min(least, next)
-		}
-		out = utf8.AppendRune(out, least)
-	}
-	return string(out)
 }

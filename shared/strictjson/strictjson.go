@@ -260,23 +260,6 @@ func (s *scanner) member(seen *members, depth int) error {
 	return nil
 }
 
-// shadows reports whether name is one of names but for its case.
-func shadows(name []byte, names []string) bool {
-	for _, n := range names {
-		// A rune folds to one of at most three times its length.
-		if len(name) <= 3*len(n) && !differ(name, n) && string(name) != n && strings.EqualFold(string(name), n) {
-			return true
-		}
-	}
-	return false
-}
-
-// differ reports that two texts begin with characters of ASCII that are not equal, whatever their case: most do, and then need no
-// closer look. Two such characters fold to each other only if they are one letter, and the letters' cases are 0x20 apart.
-func differ[A, B string | []byte](a A, b B) bool {
-	return len(a) > 0 && len(b) > 0 && a[0]|b[0] < utf8.RuneSelf && (a[0]^b[0])&^0x20 != 0
-}
-
 // text reads a string and returns what stands between its quotes.
 func (s *scanner) text() (raw []byte, escaped bool, err error) {
 	s.pos++ // "

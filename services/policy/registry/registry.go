@@ -88,8 +88,8 @@ type Registry struct {
 	claim func(ctx context.Context, id Identity, device string) (Identity, error)
 }
 
-// Lookup returns what is registered for an identity, nil if nothing is, and of several entries the one written last. It fails with RegistryUnavailable while nothing is
-// known yet.
+// Lookup returns what is registered for an identity, nil if nothing is, and of several entries the one written last. It fails
+// with RegistryUnavailable while nothing is known yet.
 func (r *Registry) Lookup(id Identity) (*rules.Device, *wire.Error) {
 	if r == nil || r.mode == Off {
 		return nil, nil

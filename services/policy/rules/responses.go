@@ -18,23 +18,32 @@ func lintResponses(texts []Rule, rules []*rule, r *config.Report) {
 			continue
 		}
 		place := fmt.Sprintf("rules[%d].allow_responses", i)
-		for _, asker := range rules {
-			question, subscription := asks(asker, asked)
-			switch {
-			case question == nil:
-			case asker != asked:
-				r.Warnf(place, "rule %s may publish %q, which reaches %q of this rule: whoever it admits and a device that work together can publish on any subject of the account, whatever is denied to them",
-					asker.name, question.text, subscription.text)
-			default:
-				report := r.Errorf
-				if texts[i].Broad {
-					report = r.Warnf
-				}
-				report(place, "the rule may publish %q, which reaches %q that it subscribes to: a device that asks itself could publish on any subject of the account, whatever is denied to it, so it gets no responses; keep what it answers out of what it may publish, or write broad: true if the variables never make the two meet",
-					question.text, subscription.text)
+		if question, subscription := asks(asked, asked); question != nil {
+			report := r.Errorf
+			if texts[i].Broad {
+				report = r.Warnf
 			}
+			report(place, "the rule may publish %q, which reaches %q that it subscribes to: a device that asks itself could publish on any subject of the account, whatever is denied to it, so it gets no responses; keep what it answers out of what it may publish, or write broad: true if the variables never make the two meet",
+				question.text, subscription.text)
+		}
+		if asker, question, subscription := otherAsker(rules, asked); asker != nil {
+			r.Warnf(place, "rule %s may publish %q, which reaches %q of this rule: whoever it admits and a device that work together can publish on any subject of the account, whatever is denied to them",
+				asker.name, question.text, subscription.text)
 		}
 	}
+}
+
+// otherAsker returns the first other rule whose connections can ask those of asked, with what they publish and what that reaches.
+func otherAsker(rules []*rule, asked *rule) (asker *rule, question, subscription *template) {
+	for _, other := range rules {
+		if other == asked {
+			continue
+		}
+		if q, s := asks(other, asked); q != nil {
+			return other, q, s
+		}
+	}
+	return nil, nil, nil
 }
 
 // asks returns what asker may publish that reaches a subscription of asked, and that subscription; nil for none.

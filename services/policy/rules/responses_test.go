@@ -55,6 +55,18 @@ func TestLintResponses(t *testing.T) {
 	}
 }
 
+// TestLintResponsesSaysItOnce: a rule whose connections many others may ask is warned of once.
+func TestLintResponsesSaysItOnce(t *testing.T) {
+	text := "rules:\n  - {name: asked, when: 'has(claims.a)', account: D, allow_responses: {}, publish: {}, subscribe: {allow: [ask]}}\n"
+	for _, name := range []string{"x", "y", "z"} {
+		text += "  - {name: " + name + ", when: 'has(claims." + name + ")', account: D, publish: {allow: [ask]}, subscribe: {}}\n"
+	}
+	_, warnings, err := rules.Compile("rules.yaml", []byte(text))
+	if err != nil || strings.Count(warnings.Error(), "allow_responses") != 1 {
+		t.Errorf("%v, %v", warnings, err)
+	}
+}
+
 // lineAbout returns the line of a report that names key, empty for none.
 func lineAbout(report, key string) string {
 	for line := range strings.Lines(report) {
