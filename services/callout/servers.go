@@ -73,6 +73,9 @@ func (s *servers) admit(ctx context.Context, req *authRequest) *wire.Error {
 	}
 	shared := context.WithoutCancel(ctx) // ask has an end of its own
 	answer := s.asking.DoChan(req.ServerID, func() (any, error) {
+		if s.answered(req.ServerID) { // another asked since this one looked
+			return (*wire.Error)(nil), nil
+		}
 		if !s.asks.Allow() {
 			return s.judge(req, errAskedTooOften), nil
 		}
@@ -119,6 +122,14 @@ func (s *servers) note(req *authRequest) (known, stranger bool) {
 		}
 	}
 	return server.known, s.now().Before(server.strangerUntil)
+}
+
+// answered reports whether a server was found out to be one that may ask.
+func (s *servers) answered(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	server := s.seen[id]
+	return server != nil && server.known
 }
 
 func (s *servers) knows(id string) bool {

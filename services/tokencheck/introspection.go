@@ -159,8 +159,7 @@ func newIntrospector(cfg *IssuerConfig, source *fetcher, now func() time.Time, l
 // answer is definite.
 func (i *introspector) ask(ctx context.Context, token string) (*introspected, *wire.Error) {
 	sum := sha256.Sum256([]byte(token))
-	if known, ok := i.known.Get(sum); ok && i.now().Before(known.until) {
-		i.stats.remembered.Add(1)
+	if known := i.remembered(sum); known != nil {
 		return known, nil
 	}
 	// The question belongs to nobody who waits for it: one that goes away does not fail the others.
@@ -176,6 +175,16 @@ func (i *introspector) ask(ctx context.Context, token string) (*introspected, *w
 	case <-ctx.Done():
 		return nil, wire.Fail(wire.IntrospectionUnavailable, "the provider did not answer in time", ctx.Err())
 	}
+}
+
+// remembered returns the answer that is kept about a token and still holds, nil for none.
+func (i *introspector) remembered(sum [sha256.Size]byte) *introspected {
+	known, ok := i.known.Get(sum)
+	if !ok || !i.now().Before(known.until) {
+		return nil
+	}
+	i.stats.remembered.Add(1)
+	return known
 }
 
 var (
@@ -196,8 +205,11 @@ func unavailable(err error) string {
 	return ""
 }
 
-// lead asks for all who wait, and remembers the answer.
+// lead asks for all who wait, and remembers the answer. Another may have asked since the one that leads looked.
 func (i *introspector) lead(sum [sha256.Size]byte, token string) (answer *introspected, err error) {
+	if known := i.remembered(sum); known != nil {
+		return known, nil
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			answer, err = nil, fmt.Errorf("%w: %v", errPanicking, p)
@@ -306,14 +318,27 @@ func (i *introspector) locate(ctx context.Context) (string, error) {
 	if i.cfg.Endpoint != "" {
 		return i.cfg.Endpoint, nil
 	}
-	if kept := i.endpoint.Load(); kept != nil && i.now().Sub(kept.at) < endpointKept {
-		return kept.uri, nil
+	if uri := i.keptEndpoint(); uri != "" {
+		return uri, nil
 	}
-	found, err, _ := i.locating.Do("", func() (any, error) { return i.discover(ctx) })
+	found, err, _ := i.locating.Do("", func() (any, error) {
+		if uri := i.keptEndpoint(); uri != "" { // another found it since this one looked
+			return uri, nil
+		}
+		return i.discover(ctx)
+	})
 	if err != nil {
 		return "", err
 	}
 	return found.(string), nil
+}
+
+// keptEndpoint returns the endpoint that was found, "" for none or one that is to be looked for again.
+func (i *introspector) keptEndpoint() string {
+	if kept := i.endpoint.Load(); kept != nil && i.now().Sub(kept.at) < endpointKept {
+		return kept.uri
+	}
+	return ""
 }
 
 // forgetEndpoint has the endpoint looked for again, because it may have moved, unless it was found a moment ago.
