@@ -41,18 +41,27 @@ func peer(t *testing.T, script func(net.Conn)) string {
 
 func TestAttempt(t *testing.T) {
 	for name, test := range map[string]struct {
-		patience time.Duration
-		script   func(net.Conn)
-		want     Outcome
+		client Client
+		script func(net.Conn)
+		want   Outcome
 	}{
-		"admitted":            {time.Minute, func(c net.Conn) { _, _ = c.Write([]byte("PONG\r\n")) }, Admitted},
-		"refused":             {time.Minute, func(c net.Conn) { _, _ = c.Write([]byte("-ERR 'Authorization Violation'\r\n")) }, Refused},
-		"hung up":             {time.Minute, func(net.Conn) {}, HungUp},
-		"no answer":           {50 * time.Millisecond, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, TimedOut},
-		"a PING in mid-shake": {time.Minute, func(c net.Conn) { _, _ = c.Write([]byte("PING\r\n")) }, Broken},
+		"admitted":            {Client{Patience: time.Minute}, func(c net.Conn) { _, _ = c.Write([]byte("PONG\r\n")) }, Admitted},
+		"refused":             {Client{Patience: time.Minute}, func(c net.Conn) { _, _ = c.Write([]byte("-ERR 'Authorization Violation'\r\n")) }, Refused},
+		"hung up":             {Client{Patience: time.Minute}, func(net.Conn) {}, HungUp},
+		"no answer":           {Client{Patience: 50 * time.Millisecond}, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, TimedOut},
+		"a PING in mid-shake": {Client{Patience: time.Minute}, func(c net.Conn) { _, _ = c.Write([]byte("PING\r\n")) }, Broken},
+		"a PING that is answered": {Client{Patience: time.Minute, AnswersPing: true}, func(c net.Conn) {
+			_, _ = c.Write([]byte("PING\r\n"))
+			for lines := bufio.NewScanner(c); lines.Scan(); {
+				if lines.Text() == "PONG" {
+					_, _ = c.Write([]byte("PONG\r\n"))
+					return
+				}
+			}
+		}, Admitted},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, conn := attempt(peer(t, test.script), Credentials{Token: "abc"}.handshake(), test.patience)
+			got, conn := test.client.connect(peer(t, test.script), Credentials{Token: "abc"}.handshake())
 			if conn != nil {
 				hangUp(conn)
 			}
@@ -98,7 +107,7 @@ func TestStormCounts(t *testing.T) {
 			}()
 		}
 	}()
-	fleet := Fleet{Clients: 3, Patience: time.Minute, Wait: time.Millisecond, Limit: time.Minute}
+	fleet := Fleet{Clients: 3, Client: Client{Patience: time.Minute}, Wait: time.Millisecond, Limit: time.Minute}
 	var handshakes [][]byte
 	for name := range answers {
 		handshakes = append(handshakes, Credentials{Token: name}.handshake())

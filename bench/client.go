@@ -53,16 +53,22 @@ func (c Credentials) handshake() []byte {
 	return append(append([]byte("CONNECT "), text...), "\r\nPING\r\n"...)
 }
 
-// attempt connects to addr and returns the open connection when it was admitted. patience is the client's connect timeout,
-// for the whole of it.
-func attempt(addr string, handshake []byte, patience time.Duration) (Outcome, *net.TCPConn) {
-	deadline := time.Now().Add(patience)
-	dialed, err := net.DialTimeout("tcp", addr, patience)
+// Client is how a client connects. Patience is its connect timeout, for the whole of it. AnswersPing says that it goes on
+// after a PING of the server in mid-handshake, which nats.go takes for an error.
+type Client struct {
+	Patience    time.Duration `json:"patience_ns"`
+	AnswersPing bool          `json:"answers_ping,omitempty"`
+}
+
+// connect connects to addr and returns the open connection when it was admitted.
+func (c Client) connect(addr string, handshake []byte) (Outcome, *net.TCPConn) {
+	deadline := time.Now().Add(c.Patience)
+	dialed, err := net.DialTimeout("tcp", addr, c.Patience)
 	if err != nil {
 		return classify("", err), nil
 	}
 	conn, _ := dialed.(*net.TCPConn)
-	outcome := shakeHands(conn, handshake, deadline)
+	outcome := c.shakeHands(conn, handshake, deadline)
 	if outcome != Admitted {
 		hangUp(conn)
 		return outcome, nil
@@ -70,7 +76,7 @@ func attempt(addr string, handshake []byte, patience time.Duration) (Outcome, *n
 	return Admitted, conn
 }
 
-func shakeHands(conn *net.TCPConn, handshake []byte, deadline time.Time) Outcome {
+func (c Client) shakeHands(conn *net.TCPConn, handshake []byte, deadline time.Time) Outcome {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return Broken
 	}
@@ -81,10 +87,22 @@ func shakeHands(conn *net.TCPConn, handshake []byte, deadline time.Time) Outcome
 	if _, err := conn.Write(handshake); err != nil {
 		return classify("", err)
 	}
-	line, err := r.ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, "PONG") {
-		return classify(line, err)
+	for {
+		line, err := r.ReadString('\n')
+		switch {
+		case err == nil && strings.HasPrefix(line, "PONG"):
+			return admit(conn)
+		case err != nil || !c.AnswersPing || !strings.HasPrefix(line, "PING"):
+			return classify(line, err)
+		}
+		if _, err := conn.Write([]byte("PONG\r\n")); err != nil {
+			return classify("", err)
+		}
 	}
+}
+
+// admit lets the connection live on.
+func admit(conn *net.TCPConn) Outcome {
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return Broken
 	}

@@ -33,7 +33,7 @@ func RunFlood(name string, s *System, handshakes [][]byte, capacity, factor floa
 	var mu sync.Mutex
 	var latencies []time.Duration
 	f.PerBucket = make([]int, int(lasts/stormBucket)+1)
-	patience := DefaultFleet(0).Patience
+	client := DefaultFleet(0).Client
 	var all sync.WaitGroup
 	began := time.Now()
 	for i := 0; ; i++ {
@@ -43,7 +43,7 @@ func RunFlood(name string, s *System, handshakes [][]byte, capacity, factor floa
 		}
 		time.Sleep(time.Until(due))
 		all.Go(func() {
-			outcome, conn := attempt(s.Addr, handshakes[i%len(handshakes)], patience)
+			outcome, conn := client.connect(s.Addr, handshakes[i%len(handshakes)])
 			counts[outcome].Add(1)
 			if conn == nil {
 				return

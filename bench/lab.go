@@ -213,7 +213,7 @@ const readyTimeout = 30 * time.Second
 // Ready waits until a client with this handshake is admitted.
 func (s *System) Ready(handshake []byte) error {
 	return s.until(s.Name+" admits a client", func() bool {
-		outcome, conn := attempt(s.Addr, handshake, maxPatience)
+		outcome, conn := Client{Patience: maxPatience}.connect(s.Addr, handshake)
 		if conn != nil {
 			hangUp(conn)
 		}

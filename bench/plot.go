@@ -92,7 +92,7 @@ func (r *Report) PlotStorms() []byte {
 
 // splitKind takes the kind of storm off its name.
 func splitKind(name string) (system, kind string) {
-	for _, kind := range []string{", server restart, provider down", ", server restart", ", spread over 8 s", ", everybody waits 10 s"} {
+	for _, kind := range kinds {
 		if system, ok := strings.CutSuffix(name, kind); ok {
 			return system, kind
 		}

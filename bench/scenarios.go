@@ -37,6 +37,18 @@ func (sc Scenarios) variants() []variant {
 	}
 }
 
+// What is added to a system's name for the storms that are not plain ones.
+const (
+	restarted    = ", server restart"
+	providerDown = restarted + ", provider down"
+	spread8s     = ", spread over 8 s"
+	waits10s     = ", everybody waits 10 s"
+	answersPing  = " and answers the server's PING"
+)
+
+// kinds are the endings of the names.
+var kinds = []string{providerDown, restarted, spread8s, waits10s + answersPing, waits10s}
+
 // Run runs every scenario that only names: storm, spread, patient, restart, provider, flood.
 func (sc Scenarios) Run(report *Report, only func(string) bool, ours bool) error {
 	capacity, err := sc.capacity()
@@ -108,14 +120,19 @@ func (sc Scenarios) with(v variant, handshake []byte, do func(*System) error) er
 	return do(s)
 }
 
-func (sc Scenarios) storms(report *Report, v variant, only func(string) bool, handshakes [][]byte, capacity float64) error {
-	add := func(st Storm, err error) error {
+// add returns what takes the result of a storm into the report.
+func (sc Scenarios) add(report *Report) func(Storm, error) error {
+	return func(st Storm, err error) error {
 		if err == nil {
 			report.Storms = append(report.Storms, st)
 			sc.Progress.Print(st.line())
 		}
 		return err
 	}
+}
+
+func (sc Scenarios) storms(report *Report, v variant, only func(string) bool, handshakes [][]byte, capacity float64) error {
+	add := sc.add(report)
 	for _, n := range sc.Clients {
 		fleet := DefaultFleet(n)
 		fleet.Limit = sc.Limit
@@ -133,14 +150,14 @@ func (sc Scenarios) storms(report *Report, v variant, only func(string) bool, ha
 		spread := fleet
 		spread.Spread = 8 * time.Second
 		if err := sc.with(v, handshakes[0], func(s *System) error {
-			return add(RunStorm(v.name+", spread over 8 s", s, spread, handshakes))
+			return add(RunStorm(v.name+spread8s, s, spread, handshakes))
 		}); err != nil {
 			return err
 		}
 	}
 	if only("restart") {
 		if err := sc.with(v, handshakes[0], func(s *System) error {
-			return add(RunRestart(v.name+", server restart", s, fleet, handshakes, capacity/2, nil))
+			return add(RunRestart(v.name+restarted, s, fleet, handshakes, capacity/2, nil))
 		}); err != nil {
 			return err
 		}
@@ -148,13 +165,14 @@ func (sc Scenarios) storms(report *Report, v variant, only func(string) bool, ha
 	if only("provider") && v.ours {
 		return sc.with(v, handshakes[0], func(s *System) error {
 			defer sc.Lab.Provider.Pause()()
-			return add(RunRestart(v.name+", server restart, provider down", s, fleet, handshakes, capacity/2, nil))
+			return add(RunRestart(v.name+providerDown, s, fleet, handshakes, capacity/2, nil))
 		})
 	}
 	return nil
 }
 
-// patient has servers and clients wait for 10 s.
+// patient has servers and clients wait for 10 s: such clients as give up at the server's first PING all the same, and such
+// as answer it.
 func (sc Scenarios) patient(report *Report, handshakes [][]byte, ours bool) error {
 	sc.Lab.AuthTimeout = 10
 	defer func() { sc.Lab.AuthTimeout = 0 }()
@@ -164,15 +182,16 @@ func (sc Scenarios) patient(report *Report, handshakes [][]byte, ours bool) erro
 		if v.ours && !ours {
 			continue
 		}
-		if err := sc.with(v, handshakes[0], func(s *System) error {
-			st, err := RunStorm(v.name+", everybody waits 10 s", s, fleet, handshakes)
-			if err == nil {
-				report.Storms = append(report.Storms, st)
-				sc.Progress.Print(st.line())
+		for _, fleet.AnswersPing = range []bool{false, true} {
+			name := v.name + waits10s
+			if fleet.AnswersPing {
+				name += answersPing
 			}
-			return err
-		}); err != nil {
-			return fmt.Errorf("%s: %w", v.name, err)
+			if err := sc.with(v, handshakes[0], func(s *System) error {
+				return sc.add(report)(RunStorm(name, s, fleet, handshakes))
+			}); err != nil {
+				return fmt.Errorf("%s: %w", v.name, err)
+			}
 		}
 	}
 	return nil

@@ -65,7 +65,7 @@ type meter struct {
 
 // connect counts from due, so that a generator that lags behind hides nothing.
 func (m *meter) connect(addr string, handshake []byte, due time.Time) {
-	outcome, conn := attempt(addr, handshake, maxPatience)
+	outcome, conn := Client{Patience: maxPatience}.connect(addr, handshake)
 	took := time.Since(due)
 	if conn != nil {
 		hangUp(conn)

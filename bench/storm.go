@@ -14,10 +14,10 @@ import (
 // Fleet is how the clients of a storm behave.
 type Fleet struct {
 	Clients int `json:"clients"`
-	// Patience is the connect timeout, Wait and Jitter the pause between attempts: nats.go's defaults are 2 s, 2 s and 100 ms.
-	Patience time.Duration `json:"patience_ns"`
-	Wait     time.Duration `json:"wait_ns"`
-	Jitter   time.Duration `json:"jitter_ns"`
+	Client
+	// Wait and Jitter are the pause between attempts: nats.go's defaults are a patience of 2 s, 2 s and 100 ms.
+	Wait   time.Duration `json:"wait_ns"`
+	Jitter time.Duration `json:"jitter_ns"`
 	// Spread is the time over which the first attempts are spread at random.
 	Spread time.Duration `json:"spread_ns"`
 	// Limit ends the storm whatever has become of it.
@@ -26,7 +26,7 @@ type Fleet struct {
 
 // DefaultFleet behaves as clients of nats.go with default options that are told to reconnect.
 func DefaultFleet(clients int) Fleet {
-	return Fleet{Clients: clients, Patience: 2 * time.Second, Wait: 2 * time.Second, Jitter: 100 * time.Millisecond, Limit: time.Minute}
+	return Fleet{Clients: clients, Client: Client{Patience: 2 * time.Second}, Wait: 2 * time.Second, Jitter: 100 * time.Millisecond, Limit: time.Minute}
 }
 
 // Storm is what became of a fleet that came all at once. Times are seconds from the start; 0 for a share that was never
@@ -142,7 +142,7 @@ func (st *storming) run(handshakes [][]byte) {
 func (st *storming) client(handshake []byte) {
 	refusals := 0
 	for time.Since(st.began) < st.fleet.Limit {
-		outcome, conn := attempt(st.addr, handshake, st.fleet.Patience)
+		outcome, conn := st.fleet.connect(st.addr, handshake)
 		st.counts[outcome].Add(1)
 		switch outcome {
 		case Admitted:
