@@ -150,7 +150,7 @@ func (c *Cluster) startServers(t testing.TB, id topology.Identities) {
 		s := &Server{url: "nats://" + listen}
 		text += "\n" + c.options.Server
 		if c.options.ServerProcesses {
-			s.process = &serverProcess{monitor: FreeAddress(t), log: &Log{}}
+			s.process = &serverProcess{monitor: FreeAddress(t), address: listen, log: &Log{}}
 			text += fmt.Sprintf("\nhttp: %q\n", s.process.monitor)
 		}
 		s.file = c.write(t, filepath.Join(name, "nats-server.conf"), text)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"os/exec"
 	"testing"
@@ -11,9 +12,9 @@ import (
 // serverProcess is nats-server as a process of its own: for tests that stop it while clients log in, which the server in a
 // test's process does not always survive.
 type serverProcess struct {
-	monitor string // HOST:PORT
-	log     *Log
-	life    *process // nil while it does not run
+	monitor, address string // HOST:PORT; clients connect to address
+	log              *Log
+	life             *process // nil while it does not run
 }
 
 func (p *serverProcess) start(t testing.TB, file string) {
@@ -25,8 +26,16 @@ func (p *serverProcess) start(t testing.TB, file string) {
 			t.Fatalf("nats-server has ended:\n%s", p.log.Tail(20))
 		default:
 		}
-		_, err := p.variables()
-		return err == nil
+		// The monitor answers before clients are accepted.
+		if _, err := p.variables(); err != nil {
+			return false
+		}
+		conn, err := net.Dial("tcp", p.address)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close() // nothing was sent
+		return true
 	})
 }
 
