@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
 
+	"harmony.internal/authcallout/shared/eddsa"
 	"harmony.internal/authcallout/shared/strictjson"
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -40,7 +41,7 @@ func (d *decoder) decode(text string) (*jwt.AuthorizationRequestClaims, *wire.Er
 	if !ok {
 		return decodeAny(text)
 	}
-	if !key.verify([]byte(text[:len(head)+1+len(payload)]), sig) {
+	if !key.Verify([]byte(text[:len(head)+1+len(payload)]), sig) {
 		return nil, wire.Fail(wire.RequestSignature, "", nil)
 	}
 	d.keys.put(claims.Issuer, key)
@@ -276,11 +277,11 @@ func decodeFailure(err error) *wire.Error {
 // concurrent use.
 type serverKeys struct {
 	mu   sync.RWMutex // guards keys, held for one look or one change
-	keys map[string]verifyingKey
+	keys map[string]eddsa.Key
 }
 
 // get returns the key that an nkey of a server (N...) stands for.
-func (k *serverKeys) get(id string) (verifyingKey, bool) {
+func (k *serverKeys) get(id string) (eddsa.Key, bool) {
 	k.mu.RLock()
 	key, ok := k.keys[id]
 	k.mu.RUnlock()
@@ -289,13 +290,13 @@ func (k *serverKeys) get(id string) (verifyingKey, bool) {
 	}
 	raw, err := nkeys.Decode(nkeys.PrefixByteServer, []byte(id))
 	if err != nil {
-		return verifyingKey{}, false
+		return eddsa.Key{}, false
 	}
-	return newVerifyingKey(raw)
+	return eddsa.NewKey(raw)
 }
 
 // put keeps a key that verified a signature.
-func (k *serverKeys) put(id string, key verifyingKey) {
+func (k *serverKeys) put(id string, key eddsa.Key) {
 	k.mu.RLock()
 	_, there := k.keys[id]
 	k.mu.RUnlock()
@@ -305,7 +306,7 @@ func (k *serverKeys) put(id string, key verifyingKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.keys == nil || len(k.keys) >= maxServers {
-		k.keys = make(map[string]verifyingKey)
+		k.keys = make(map[string]eddsa.Key)
 	}
 	k.keys[strings.Clone(id)] = key
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/nats-io/nkeys"
+
+	"harmony.internal/authcallout/shared/eddsa"
 )
 
 // signingKey is an account's key behind nkeys' interface with the Ed25519 private key expanded once. nkeys derives it
@@ -36,11 +38,11 @@ func newSigningKey(seed []byte) (*signingKey, error) {
 func (k *signingKey) PublicKey() (string, error) { return k.public, nil }
 
 // Sign signs input with Ed25519.
-func (k *signingKey) Sign(input []byte) ([]byte, error) { return sign(k.private, input), nil }
+func (k *signingKey) Sign(input []byte) ([]byte, error) { return eddsa.Sign(k.private, input), nil }
 
 // Verify checks sig over input.
 func (k *signingKey) Verify(input, sig []byte) error {
-	if key, ok := newVerifyingKey(k.private.Public().(ed25519.PublicKey)); !ok || !key.verify(input, sig) {
+	if key, ok := eddsa.NewKey(k.private.Public().(ed25519.PublicKey)); !ok || !key.Verify(input, sig) {
 		return nkeys.ErrInvalidSignature
 	}
 	return nil

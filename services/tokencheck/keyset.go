@@ -17,6 +17,7 @@ import (
 	"filippo.io/bigmod"
 	"github.com/lestrrat-go/jwx/v2/jwk"
 
+	"harmony.internal/authcallout/shared/eddsa"
 	"harmony.internal/authcallout/shared/strictjson"
 )
 
@@ -25,8 +26,10 @@ type key struct {
 	id        string
 	algorithm string // the key's own alg, empty when it names none
 	public    crypto.PublicKey
-	modulus   *bigmod.Modulus // of an RSA key, to verify with; nil for one with which nothing verifies
-	print     string          // of all of it (RFC 7638)
+	print     string // of all of it (RFC 7638)
+	// What is verified with, prepared once; nil for one with which nothing verifies.
+	modulus *bigmod.Modulus // of an RSA key
+	edwards *eddsa.Key      // of an Ed25519 key
 }
 
 // keySet is an issuer's usable keys, immutable. asked is when the request for it was sent: a login that
@@ -151,8 +154,13 @@ func parseKey(raw json.RawMessage) (*key, error) {
 // newKey returns a key of no name that any fitting algorithm may use.
 func newKey(public crypto.PublicKey) *key {
 	k := &key{public: public}
-	if r, ok := public.(*rsa.PublicKey); ok {
-		k.modulus = preparedModulus(r.N)
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		k.modulus = preparedModulus(public.N)
+	case ed25519.PublicKey:
+		if prepared, ok := eddsa.NewKey(public); ok {
+			k.edwards = &prepared
+		}
 	}
 	return k
 }
@@ -168,7 +176,8 @@ func strong(public any) bool {
 		_, err := k.ECDH() // is the point on a curve that is known
 		return err == nil
 	case ed25519.PublicKey:
-		return len(k) == ed25519.PublicKeySize
+		_, ok := eddsa.NewKey(k) // is a point of the curve
+		return ok
 	}
 	return false
 }

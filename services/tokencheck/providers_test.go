@@ -266,10 +266,11 @@ func TestWeakKeys(t *testing.T) {
 	for name, weak := range map[string]map[string]any{
 		"RSA of 512 bits": rsaKey(modulus(512), usual), "RSA of 1024 bits": rsaKey(modulus(1024), usual), "RSA of 16384 bits": rsaKey(modulus(16384), usual),
 		"e = 1": rsaKey(modulus(2048), []byte{1}), "e = 2": rsaKey(modulus(2048), []byte{2}), "e = 0": rsaKey(modulus(2048), []byte{0}),
-		"for encryption":        jwkOf(t, idp.Key(t, "RS256"), map[string]any{"kid": "weak", "use": "enc"}),
-		"a secret":              {"kty": "oct", "alg": "HS256", "kid": "weak", "k": oidctest.Encode(bytes.Repeat([]byte("k"), 32))},
-		"P-256, off the curve":  {"kty": "EC", "crv": "P-256", "kid": "weak", "alg": "ES256", "x": oidctest.Encode(bytes.Repeat([]byte{1}, 32)), "y": oidctest.Encode(bytes.Repeat([]byte{1}, 32))},
-		"a curve of the others": {"kty": "EC", "crv": "secp256k1", "kid": "weak", "alg": "ES256K", "x": oidctest.Encode(make([]byte, 32)), "y": oidctest.Encode(make([]byte, 32))},
+		"for encryption":         jwkOf(t, idp.Key(t, "RS256"), map[string]any{"kid": "weak", "use": "enc"}),
+		"a secret":               {"kty": "oct", "alg": "HS256", "kid": "weak", "k": oidctest.Encode(bytes.Repeat([]byte("k"), 32))},
+		"P-256, off the curve":   {"kty": "EC", "crv": "P-256", "kid": "weak", "alg": "ES256", "x": oidctest.Encode(bytes.Repeat([]byte{1}, 32)), "y": oidctest.Encode(bytes.Repeat([]byte{1}, 32))},
+		"Ed25519, off the curve": {"kty": "OKP", "crv": "Ed25519", "kid": "weak", "alg": "EdDSA", "x": oidctest.Encode(append([]byte{2}, make([]byte, 31)...))},
+		"a curve of the others":  {"kty": "EC", "crv": "secp256k1", "kid": "weak", "alg": "ES256K", "x": oidctest.Encode(make([]byte, 32)), "y": oidctest.Encode(make([]byte, 32))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := benchWithKeys(t, idp, good, weak)

@@ -1,4 +1,4 @@
-package callout
+package eddsa
 
 import (
 	"bytes"
@@ -12,11 +12,18 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 // sameVerdict compares the verification with crypto/ed25519's and returns what both say.
 func sameVerdict(t testing.TB, public, message, signature []byte) bool {
 	t.Helper()
-	key, ok := newVerifyingKey(public)
-	got, want := ok && key.verify(message, signature), ed25519.Verify(public, message, signature)
+	key, ok := NewKey(public)
+	got, want := ok && key.Verify(message, signature), ed25519.Verify(public, message, signature)
 	if got != want {
 		t.Fatalf("%t, crypto/ed25519 says %t: key %x, message %x, signature %x", got, want, public, message, signature)
 	}
@@ -196,7 +203,7 @@ func TestVerifyAtTheEdges(t *testing.T) {
 		}
 	}
 	for _, key := range [][]byte{nil, public[:31], append(bytes.Clone(public), 0)} {
-		if _, ok := newVerifyingKey(key); ok {
+		if _, ok := NewKey(key); ok {
 			t.Errorf("%d bytes are a key", len(key))
 		}
 	}
@@ -214,7 +221,7 @@ func FuzzSign(f *testing.F) {
 		private := ed25519.NewKeyFromSeed(seed)
 		public := private.Public().(ed25519.PublicKey)
 		pair := must(nkeys.FromRawSeed(nkeys.PrefixByteAccount, seed))
-		signature := sign(private, message)
+		signature := Sign(private, message)
 		if !bytes.Equal(signature, ed25519.Sign(private, message)) || !bytes.Equal(signature, must(pair.Sign(message))) {
 			t.Fatalf("another signature of %x by %x", message, seed)
 		}
@@ -237,7 +244,7 @@ func FuzzVerify(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, public, message, signature []byte) {
 		if len(public) != ed25519.PublicKeySize { // with which crypto/ed25519 panics
-			if _, ok := newVerifyingKey(public); ok {
+			if _, ok := NewKey(public); ok {
 				t.Fatalf("%d bytes are a key", len(public))
 			}
 			return
@@ -253,15 +260,15 @@ func BenchmarkEd25519(b *testing.B) {
 	public := private.Public().(ed25519.PublicKey)
 	message := bytes.Repeat([]byte("m"), 900)
 	signature := ed25519.Sign(private, message)
-	key, ok := newVerifyingKey(public)
+	key, ok := NewKey(public)
 	if !ok {
 		b.Fatal("no key")
 	}
 	steps := []func() bool{
 		func() bool { return len(ed25519.Sign(private, message)) == len(signature) },
-		func() bool { return len(sign(private, message)) == len(signature) },
+		func() bool { return len(Sign(private, message)) == len(signature) },
 		func() bool { return ed25519.Verify(public, message, signature) },
-		func() bool { return key.verify(message, signature) },
+		func() bool { return key.Verify(message, signature) },
 	}
 	took := make([]time.Duration, len(steps))
 	n := 0
