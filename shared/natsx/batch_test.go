@@ -74,6 +74,27 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// TestFewGoAlone: calls wait for no company while few are on their way.
+func TestFewGoAlone(t *testing.T) {
+	s := natstest.Run(t, "")
+	var held []*nats.Msg
+	n := replica(t, s, func(n int32, m *nats.Msg) { // of one subscription: one message after the other
+		if m.Header.Get(wire.HeaderBatch) != "" {
+			t.Errorf("message %d is a batch", n)
+		}
+		if held = append(held, m); len(held) < natsx.Uncrowded {
+			return
+		}
+		for _, m := range held {
+			respond(m, "good "+string(m.Data))
+		}
+	})
+	callMany(t, caller(t, connect(t, s, "callout")), natsx.Uncrowded, func(int) wire.Code { return 0 })
+	if n.Load() != natsx.Uncrowded {
+		t.Errorf("%d messages", n.Load())
+	}
+}
+
 // TestBatchWaitsForNoOne: requests that never end share batches with others, which are answered all the same.
 func TestBatchWaitsForNoOne(t *testing.T) {
 	s := natstest.Run(t, "")
@@ -142,11 +163,11 @@ func TestBatchWithoutResponders(t *testing.T) {
 	called.Wait()
 }
 
-// TestBatchIsLost: the first messages vanish with their replica; each request finds another by itself.
+// TestBatchIsLost: the first messages, batches among them, vanish with their replica; each request finds another by itself.
 func TestBatchIsLost(t *testing.T) {
 	s := natstest.Run(t, "")
 	replica(t, s, func(n int32, m *nats.Msg) {
-		if n > 3 {
+		if n > natsx.Uncrowded+2 {
 			respond(m, "good "+string(m.Data))
 		}
 	})

@@ -15,7 +15,7 @@ func TestOutboxForgetsCallsThatEnded(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			in := &inbox{prefix: "_AUTH_INBOX.x.", calls: map[string]*pending{}, batches: map[string]*sent{}}
 			o := newOutbox(nil, in)
-			o.busy = 1 // a message is on its way, so that what comes waits
+			o.busy = uncrowded // so many messages are on their way that what comes waits
 			var calls []*pending
 			for range n {
 				p := in.open()
@@ -29,8 +29,8 @@ func TestOutboxForgetsCallsThatEnded(t *testing.T) {
 			}
 			time.Sleep(2 * linger)
 			synctest.Wait()
-			if o.busy != 1 || len(o.waiting) != 0 || len(in.batches) != 0 {
-				t.Errorf("%d calls: %d messages under way, want 1; %d wait, %d batches are expected", n, o.busy, len(o.waiting), len(in.batches))
+			if o.busy != uncrowded || len(o.waiting) != 0 || len(in.batches) != 0 {
+				t.Errorf("%d calls: %d messages under way, want %d; %d wait, %d batches are expected", n, o.busy, uncrowded, len(o.waiting), len(in.batches))
 			}
 		})
 	}

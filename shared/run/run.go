@@ -54,6 +54,7 @@ type Program[C config.Checker] struct {
 // one ends the process at once. SIGHUP ends nothing: what can change under a running process is watched, and who wants to
 // be told at once listens for it.
 func Main[C config.Checker](p Program[C]) {
+	tuneRuntime()
 	signal.Ignore(syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	context.AfterFunc(ctx, stop)
@@ -132,7 +133,6 @@ func (p Program[C]) serve(ctx context.Context, cfg C, warnings config.Problems, 
 	for _, w := range warnings {
 		log.Warn("configuration", zap.Stringer("problem", w))
 	}
-	tuneCollector()
 	err = p.Serve(ctx, cfg, log)
 	_ = log.Sync() // a terminal or pipe cannot be synced, and there is nobody left to tell
 	if err != nil {
