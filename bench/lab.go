@@ -86,8 +86,9 @@ type System struct {
 
 // Options choose a variant of a system.
 type Options struct {
-	XKey bool // requests are sealed
-	Kick bool // the callout may ask the server to close a connection
+	XKey      bool          // requests are sealed
+	Kick      bool          // the callout may ask the server to close a connection
+	MaxBudget time.Duration // of the callout; 0 is its default
 	// PerRequest has the smallest callout start a goroutine for each request.
 	PerRequest bool
 	Replicas   int // of each service; 0 is one

@@ -49,7 +49,7 @@ const (
 // kinds are the endings of the names.
 var kinds = []string{providerDown, restarted, spread8s, waits10s + answersPing, waits10s}
 
-// Run runs every scenario that only names: storm, spread, patient, restart, provider, flood.
+// Run runs every scenario that only names: storm, spread, restart, provider, flood, age, patient.
 func (sc Scenarios) Run(report *Report, only func(string) bool, ours bool) error {
 	capacity, err := sc.capacity()
 	if err != nil {
@@ -80,8 +80,38 @@ func (sc Scenarios) Run(report *Report, only func(string) bool, ours bool) error
 			}
 		}
 	}
+	if only("age") && ours {
+		if err := sc.ages(report, handshakes, capacity); err != nil {
+			return err
+		}
+	}
 	if only("patient") {
 		return sc.patient(report, handshakes, ours)
+	}
+	return nil
+}
+
+// ages compares how old requests may become before they are let go of: max_budget less the 0.1 s that the way back takes.
+func (sc Scenarios) ages(report *Report, handshakes [][]byte, capacity float64) error {
+	for _, budget := range []time.Duration{600 * time.Millisecond, 900 * time.Millisecond, 1200 * time.Millisecond, 1600 * time.Millisecond, 1800 * time.Millisecond, 2 * time.Second} {
+		v := variant{
+			name: fmt.Sprintf("three processes, hang-up, max_budget %s", budget),
+			start: func() (*System, error) {
+				return sc.Lab.Three(Options{Replicas: sc.Replicas, Kick: true, MaxBudget: budget})
+			},
+		}
+		for _, n := range sc.Clients {
+			fleet := DefaultFleet(n)
+			fleet.Limit = sc.Limit
+			if err := sc.with(v, handshakes[0], func(s *System) error {
+				return sc.add(report)(RunStorm(v.name, s, fleet, handshakes))
+			}); err != nil {
+				return fmt.Errorf("%s: %w", v.name, err)
+			}
+		}
+		if err := sc.flood(report, v, handshakes, capacity, 1.5); err != nil {
+			return fmt.Errorf("%s: %w", v.name, err)
+		}
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ func (l *Lab) writeServiceConfigs(s *System, o Options) error {
 	if l.AuthTimeout > 0 {
 		callout += fmt.Sprintf("client_patience: %ds\n", l.AuthTimeout)
 	}
+	if o.MaxBudget > 0 {
+		callout += fmt.Sprintf("max_budget: %s\n", o.MaxBudget)
+	}
 	monitor := map[string]string{}
 	if o.Profiles {
 		s.monitors = map[string]string{}
