@@ -53,7 +53,7 @@ func TestRuntime(t *testing.T) {
 		{"GOGC", "GOGC=50", func(n int) int { return max(1, n/2) }, 50},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-config", file) //nolint:gosec // this test itself
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-config", file)
 			for _, e := range os.Environ() {
 				if name, _, _ := strings.Cut(e, "="); name != "GOMAXPROCS" && name != "GOGC" {
 					cmd.Env = append(cmd.Env, e)
