@@ -135,6 +135,29 @@ func buildSelf(t *testing.T) string {
 	return program
 }
 
+// TestFloodCountsItsOwnTime: who is admitted when the flood is over is admitted, and no part of what was admitted a second.
+func TestFloodCountsItsOwnTime(t *testing.T) {
+	for name, test := range map[string]struct {
+		answerAfter time.Duration
+		counted     bool
+	}{"at once": {0, true}, "when it is over": {2 * stormBucket, false}} {
+		t.Run(name, func(t *testing.T) {
+			answer := time.Now().Add(test.answerAfter)
+			addr := peer(t, func(c net.Conn) {
+				time.Sleep(time.Until(answer))
+				_, _ = c.Write([]byte("PONG\r\n"))
+			})
+			f, err := RunFlood("test", &System{Addr: addr}, [][]byte{Credentials{Token: "abc"}.handshake()}, 40, 1, stormBucket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Outcomes["admitted"] != 10 || (f.Goodput > 0) != test.counted || f.Share != f.Goodput/40 {
+				t.Errorf("%v a second, %v of the capacity, %v", f.Goodput, f.Share, f.Outcomes)
+			}
+		})
+	}
+}
+
 func TestPercentileAndMedian(t *testing.T) {
 	var list []time.Duration
 	for i := range 100 {

@@ -32,7 +32,7 @@ func RunFlood(name string, s *System, handshakes [][]byte, capacity, factor floa
 	var counts [outcomes]atomic.Int64
 	var mu sync.Mutex
 	var latencies []time.Duration
-	f.PerBucket = make([]int, int(lasts/stormBucket)+1)
+	f.PerBucket = make([]int, max(1, int(lasts/stormBucket)))
 	client := DefaultFleet(0).Client
 	var all sync.WaitGroup
 	began := time.Now()
@@ -53,13 +53,18 @@ func RunFlood(name string, s *System, handshakes [][]byte, capacity, factor floa
 			mu.Lock()
 			defer mu.Unlock()
 			latencies = append(latencies, took)
-			f.PerBucket[min(int(at/stormBucket), len(f.PerBucket)-1)]++
+			if bucket := int(at / stormBucket); bucket < len(f.PerBucket) { // not after the end
+				f.PerBucket[bucket]++
+			}
 		})
 	}
-	took := time.Since(began)
 	all.Wait()
 	slices.Sort(latencies)
-	f.Goodput = float64(len(latencies)) / took.Seconds()
+	inTime := 0
+	for _, n := range f.PerBucket {
+		inTime += n
+	}
+	f.Goodput = float64(inTime) / (time.Duration(len(f.PerBucket)) * stormBucket).Seconds()
 	f.Share = f.Goodput / capacity
 	f.P99Millis = millis(percentile(latencies, 99))
 	for o := range counts {

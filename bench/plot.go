@@ -76,8 +76,9 @@ func (r *Report) PlotStorms() []byte {
 		p.lines = append(p.lines, line{system, s.PerBucket})
 	}
 	for _, f := range r.Overloads {
-		p := at(fmt.Sprintf("overload, %.1f times the capacity of the smallest callout", f.Factor))
-		p.lines = append(p.lines, line{f.Name, f.PerBucket})
+		system, kind := splitKind(f.Name)
+		p := at(fmt.Sprintf("overload, %.1f times the capacity of the smallest callout%s", f.Factor, kind))
+		p.lines = append(p.lines, line{system, f.PerBucket})
 	}
 	const width, height = 900, 240
 	var b bytes.Buffer
@@ -92,6 +93,9 @@ func (r *Report) PlotStorms() []byte {
 
 // splitKind takes the kind of storm off its name.
 func splitKind(name string) (system, kind string) {
+	if _, age, ok := strings.Cut(name, maxBudgetOf); ok {
+		return "max_budget " + age, ", by max_budget"
+	}
 	for _, kind := range kinds {
 		if system, ok := strings.CutSuffix(name, kind); ok {
 			return system, kind

@@ -43,6 +43,7 @@ const (
 	providerDown = restarted + ", provider down"
 	spread8s     = ", spread over 8 s"
 	waits10s     = ", everybody waits 10 s"
+	maxBudgetOf  = ", max_budget " // and the budget
 	answersPing  = " and answers the server's PING"
 )
 
@@ -95,7 +96,7 @@ func (sc Scenarios) Run(report *Report, only func(string) bool, ours bool) error
 func (sc Scenarios) ages(report *Report, handshakes [][]byte, capacity float64) error {
 	for _, budget := range []time.Duration{600 * time.Millisecond, 900 * time.Millisecond, 1200 * time.Millisecond, 1600 * time.Millisecond, 1800 * time.Millisecond, 2 * time.Second} {
 		v := variant{
-			name: fmt.Sprintf("three processes, hang-up, max_budget %s", budget),
+			name: "three processes, hang-up" + maxBudgetOf + budget.String(),
 			start: func() (*System, error) {
 				return sc.Lab.Three(Options{Replicas: sc.Replicas, Kick: true, MaxBudget: budget})
 			},
@@ -212,7 +213,8 @@ func (sc Scenarios) patient(report *Report, handshakes [][]byte, ours bool) erro
 		if v.ours && !ours {
 			continue
 		}
-		for _, fleet.AnswersPing = range []bool{false, true} {
+		for _, answers := range []bool{false, true} {
+			fleet.AnswersPing = answers
 			name := v.name + waits10s
 			if fleet.AnswersPing {
 				name += answersPing

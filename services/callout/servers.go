@@ -72,15 +72,7 @@ func (s *servers) admit(ctx context.Context, req *authRequest) *wire.Error {
 		return wire.Fail(wire.RequestServer, "", nil)
 	}
 	shared := context.WithoutCancel(ctx) // ask has an end of its own
-	answer := s.asking.DoChan(req.ServerID, func() (any, error) {
-		if s.answered(req.ServerID) { // another asked since this one looked
-			return (*wire.Error)(nil), nil
-		}
-		if !s.asks.Allow() {
-			return s.judge(req, errAskedTooOften), nil
-		}
-		return s.judge(req, s.ask(shared, req.ServerID)), nil
-	})
+	answer := s.asking.DoChan(req.ServerID, func() (any, error) { return s.lead(shared, req), nil })
 	select {
 	case a := <-answer:
 		fail, _ := a.Val.(*wire.Error)
@@ -88,6 +80,19 @@ func (s *servers) admit(ctx context.Context, req *authRequest) *wire.Error {
 	case <-ctx.Done():
 		return wire.Fail(wire.OutOfTime, "while the server was asked for its id", ctx.Err())
 	}
+}
+
+// lead asks a server for all who wait. Another may have asked since the one that leads looked.
+func (s *servers) lead(ctx context.Context, req *authRequest) *wire.Error {
+	switch known, stranger := s.found(req.ServerID); {
+	case known:
+		return nil
+	case stranger:
+		return wire.Fail(wire.RequestServer, "", nil)
+	case !s.asks.Allow():
+		return s.judge(req, errAskedTooOften)
+	}
+	return s.judge(req, s.ask(ctx, req.ServerID))
 }
 
 // What keeps a server from being asked.
@@ -121,15 +126,22 @@ func (s *servers) note(req *authRequest) (known, stranger bool) {
 			s.log.Warn("times do not fit together: "+problem, about(req)...)
 		}
 	}
-	return server.known, s.now().Before(server.strangerUntil)
+	return s.standing(server)
 }
 
-// answered reports whether a server was found out to be one that may ask.
-func (s *servers) answered(id string) bool {
+// found returns what is known of a server.
+func (s *servers) found(id string) (known, stranger bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	server := s.seen[id]
-	return server != nil && server.known
+	if server := s.seen[id]; server != nil {
+		return s.standing(server)
+	}
+	return false, false
+}
+
+// standing says whether a server may ask, or did not answer a moment ago. s.mu is held.
+func (s *servers) standing(server *seenServer) (known, stranger bool) {
+	return server.known, s.now().Before(server.strangerUntil)
 }
 
 func (s *servers) knows(id string) bool {

@@ -95,6 +95,7 @@ func TestServersThatAreAsked(t *testing.T) {
 	close(release)
 	storm.Wait()
 	wantCode(t, s.admit(t.Context(), genuine), 0)
+	wantCode(t, s.lead(t.Context(), genuine), 0) // as one that looked before the answer was kept
 	if asked.Load() != 1 || admitted.Load() != 200 {
 		t.Errorf("asked %d times, %d of 200 admitted", asked.Load(), admitted.Load())
 	}
@@ -104,6 +105,7 @@ func TestServersThatAreAsked(t *testing.T) {
 	forged := requestOf(t)
 	for range 10 {
 		wantCode(t, s.admit(t.Context(), forged), wire.RequestServer)
+		wantCode(t, s.lead(t.Context(), forged), wire.RequestServer)
 	}
 	if asked.Load() != 1 {
 		t.Errorf("a stranger is asked after %d times", asked.Load())

@@ -27,9 +27,9 @@ type key struct {
 	algorithm string // the key's own alg, empty when it names none
 	public    crypto.PublicKey
 	print     string // of all of it (RFC 7638)
-	// What is verified with, prepared once; nil for one with which nothing verifies.
-	modulus *bigmod.Modulus // of an RSA key
-	edwards *eddsa.Key      // of an Ed25519 key
+	// What is verified with, prepared once.
+	modulus *bigmod.Modulus // of an RSA key; nil for one with which nothing verifies
+	edwards eddsa.Key       // of an Ed25519 key, as above
 }
 
 // keySet is an issuer's usable keys, immutable. asked is when the request for it was sent: a login that
@@ -158,9 +158,7 @@ func newKey(public crypto.PublicKey) *key {
 	case *rsa.PublicKey:
 		k.modulus = preparedModulus(public.N)
 	case ed25519.PublicKey:
-		if prepared, ok := eddsa.NewKey(public); ok {
-			k.edwards = &prepared
-		}
+		k.edwards, _ = eddsa.NewKey(public)
 	}
 	return k
 }
@@ -176,8 +174,8 @@ func strong(public any) bool {
 		_, err := k.ECDH() // is the point on a curve that is known
 		return err == nil
 	case ed25519.PublicKey:
-		_, ok := eddsa.NewKey(k) // is a point of the curve
-		return ok
+		point, ok := eddsa.NewKey(k)
+		return ok && !point.SmallOrder()
 	}
 	return false
 }

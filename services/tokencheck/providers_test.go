@@ -269,6 +269,8 @@ func TestWeakKeys(t *testing.T) {
 		"for encryption":         jwkOf(t, idp.Key(t, "RS256"), map[string]any{"kid": "weak", "use": "enc"}),
 		"a secret":               {"kty": "oct", "alg": "HS256", "kid": "weak", "k": oidctest.Encode(bytes.Repeat([]byte("k"), 32))},
 		"P-256, off the curve":   {"kty": "EC", "crv": "P-256", "kid": "weak", "alg": "ES256", "x": oidctest.Encode(bytes.Repeat([]byte{1}, 32)), "y": oidctest.Encode(bytes.Repeat([]byte{1}, 32))},
+		"Ed25519, zeros":         {"kty": "OKP", "crv": "Ed25519", "kid": "weak", "alg": "EdDSA", "x": oidctest.Encode(make([]byte, 32))},
+		"Ed25519, the identity":  {"kty": "OKP", "crv": "Ed25519", "kid": "weak", "alg": "EdDSA", "x": oidctest.Encode(append([]byte{1}, make([]byte, 31)...))},
 		"Ed25519, off the curve": {"kty": "OKP", "crv": "Ed25519", "kid": "weak", "alg": "EdDSA", "x": oidctest.Encode(append([]byte{2}, make([]byte, 31)...))},
 		"a curve of the others":  {"kty": "EC", "crv": "secp256k1", "kid": "weak", "alg": "ES256K", "x": oidctest.Encode(make([]byte, 32)), "y": oidctest.Encode(make([]byte, 32))},
 	} {

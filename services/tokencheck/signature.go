@@ -40,7 +40,7 @@ func verifyECDSA(k *key, h crypto.Hash, input, signature []byte) bool {
 
 // verifyEd25519 is RFC 8037 section 3.1.
 func verifyEd25519(k *key, _ crypto.Hash, input, signature []byte) bool {
-	return k.edwards != nil && k.edwards.Verify(input, signature)
+	return k.edwards.Verify(input, signature)
 }
 
 func digest(h crypto.Hash, input []byte) []byte {

@@ -23,7 +23,10 @@ func must[T any](v T, err error) T {
 func sameVerdict(t testing.TB, public, message, signature []byte) bool {
 	t.Helper()
 	key, ok := NewKey(public)
-	got, want := ok && key.Verify(message, signature), ed25519.Verify(public, message, signature)
+	got, want := key.Verify(message, signature), ed25519.Verify(public, message, signature)
+	if !ok && (got || key.SmallOrder()) {
+		t.Fatalf("no key, but %+v", key)
+	}
 	if got != want {
 		t.Fatalf("%t, crypto/ed25519 says %t: key %x, message %x, signature %x", got, want, public, message, signature)
 	}
@@ -206,6 +209,57 @@ func TestVerifyAtTheEdges(t *testing.T) {
 		if _, ok := NewKey(key); ok {
 			t.Errorf("%d bytes are a key", len(key))
 		}
+	}
+}
+
+// TestSmallOrder: such keys are found, however they are written, and a good one is none of them.
+func TestSmallOrder(t *testing.T) {
+	prime := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 255), big.NewInt(19))
+	at := func(y int64) []byte { return littleEndian(new(big.Int).Add(prime, big.NewInt(y))) }
+	signed := func(b []byte) []byte {
+		b = bytes.Clone(b)
+		b[31] |= 0x80
+		return b
+	}
+	small := [][]byte{
+		make([]byte, 32), at(0), signed(make([]byte, 32)), signed(at(0)), // order 4
+		littleEndian(big.NewInt(1)), at(1), // the identity
+		at(-1), // order 2
+		must(hex.DecodeString("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")),
+		must(hex.DecodeString("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")),
+	}
+	for _, p := range small {
+		if k, ok := NewKey(p); !ok || !k.SmallOrder() {
+			t.Errorf("%x: a key: %t, small: %t", p, ok, k.SmallOrder())
+		}
+	}
+	// Nobody's key: S = 0 and R the identity are its signature over one message in a few.
+	zero, _ := NewKey(small[0])
+	forged := slices.Concat(littleEndian(big.NewInt(1)), make([]byte, 32))
+	found := false
+	for try := range byte(64) {
+		found = found || zero.Verify([]byte{try}, forged)
+	}
+	if !found {
+		t.Error("nothing can be forged: this test proves nothing")
+	}
+	for seed := range byte(8) {
+		public := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize)).Public().(ed25519.PublicKey)
+		if k, ok := NewKey(public); !ok || k.SmallOrder() {
+			t.Errorf("%x: a key: %t, small: %t", public, ok, k.SmallOrder())
+		}
+	}
+	refused := 0
+	for _, p := range points() {
+		if _, ok := NewKey(p); !ok {
+			refused++
+		}
+	}
+	if refused == 0 || refused == len(points()) {
+		t.Errorf("%d of %d encodings are no point", refused, len(points()))
+	}
+	if (Key{}).Verify(nil, make([]byte, ed25519.SignatureSize)) {
+		t.Error("the zero Key verifies")
 	}
 }
 

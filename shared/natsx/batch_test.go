@@ -100,8 +100,10 @@ func TestBatchWaitsForNoOne(t *testing.T) {
 	s := natstest.Run(t, "")
 	release := make(chan struct{})
 	var stuck atomic.Int32
-	serve(t, connect(t, s, "tokencheck"), natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) {
-		if len(r.Data) == 1 {
+	isSlow := func(i int) bool { return i < 100 || i%50 == 49 }
+	serving := connect(t, s, "tokencheck")
+	serve(t, serving, natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) {
+		if i, _ := strconv.Atoi(string(r.Data)); isSlow(i) {
 			stuck.Add(1)
 			<-release
 		}
@@ -109,15 +111,24 @@ func TestBatchWaitsForNoOne(t *testing.T) {
 	}})
 	calls := caller(t, connect(t, s, "callout"))
 	var slow sync.WaitGroup
-	for i := range 9 {
+	slowCall := func(i int) {
 		slow.Go(func() {
-			if _, err := calls.Call(within(t, patience), "auth.v1.token.check", "id"+strconv.Itoa(i+1), []byte(strconv.Itoa(i+1))); err != nil {
+			if _, err := calls.Call(within(t, patience), "auth.v1.token.check", "id"+strconv.Itoa(i), []byte(strconv.Itoa(i))); err != nil {
 				t.Errorf("slow %d: %v", i, err)
 			}
 		})
 	}
+	for i := range natsx.Uncrowded { // from here on calls wait for each other
+		slowCall(11 + 2*i)
+	}
+	natstest.Eventually(t, "they are stuck", func() bool { return stuck.Load() == natsx.Uncrowded })
+	before := serving.Stats().InMsgs
 	var all sync.WaitGroup
 	for i := 100; i < 600; i++ {
+		if isSlow(i) {
+			slowCall(i)
+			continue
+		}
 		all.Go(func() {
 			_, err := calls.Call(within(t, patience), "auth.v1.token.check", "id"+strconv.Itoa(i), []byte(strconv.Itoa(i)))
 			if code := everyTenth(i); (code == 0) != (err == nil) {
@@ -125,9 +136,12 @@ func TestBatchWaitsForNoOne(t *testing.T) {
 			}
 		})
 	}
-	all.Wait() // with nine that do not end
-	if stuck.Load() == 0 {
-		t.Error("nothing was slow")
+	all.Wait() // with those that do not end
+	if stuck.Load() == natsx.Uncrowded {
+		t.Error("nothing else was slow")
+	}
+	if n := serving.Stats().InMsgs - before; n > 250 {
+		t.Errorf("%d messages for 500 requests: few shared one", n)
 	}
 	close(release)
 	slow.Wait()
@@ -136,16 +150,18 @@ func TestBatchWaitsForNoOne(t *testing.T) {
 // TestBatchToOneThatKnowsNone: a replica of a release without batches refuses one as it would any bad request.
 func TestBatchToOneThatKnowsNone(t *testing.T) {
 	s := natstest.Run(t, "")
-	batches := replica(t, s, func(_ int32, m *nats.Msg) {
+	var batches atomic.Int32
+	messages := replica(t, s, func(_ int32, m *nats.Msg) {
 		if strings.Contains(string(m.Data), "\n") {
+			batches.Add(1)
 			refuse(m, wire.BadRequest)
 			return
 		}
 		respond(m, "good "+string(m.Data))
 	})
 	callMany(t, caller(t, connect(t, s, "callout")), 300, func(int) wire.Code { return 0 })
-	if n := batches.Load(); n < 300 {
-		t.Errorf("%d messages", n)
+	if messages.Load() < 300 || batches.Load() == 0 {
+		t.Errorf("%d messages, of which %d batches", messages.Load(), batches.Load())
 	}
 }
 
@@ -166,9 +182,13 @@ func TestBatchWithoutResponders(t *testing.T) {
 // TestBatchIsLost: the first messages, batches among them, vanish with their replica; each request finds another by itself.
 func TestBatchIsLost(t *testing.T) {
 	s := natstest.Run(t, "")
+	var lost atomic.Int32 // batches
 	replica(t, s, func(n int32, m *nats.Msg) {
-		if n > natsx.Uncrowded+2 {
+		switch {
+		case n > natsx.Uncrowded+2:
 			respond(m, "good "+string(m.Data))
+		case m.Header.Get(wire.HeaderBatch) != "":
+			lost.Add(1)
 		}
 	})
 	calls := caller(t, connect(t, s, "callout"))
@@ -181,6 +201,9 @@ func TestBatchIsLost(t *testing.T) {
 		})
 	}
 	all.Wait()
+	if lost.Load() == 0 {
+		t.Error("no batch was lost")
+	}
 }
 
 // TestBatchRepliesCannotBeForged: who serves one batch cannot answer what is in another, or nowhere.

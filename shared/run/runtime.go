@@ -17,11 +17,12 @@ func tuneRuntime() {
 		debug.SetGCPercent(gcPercent)
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(share(runtime.GOMAXPROCS(0)))
+		runtime.GOMAXPROCS(processors(runtime.NumCPU(), runtime.GOMAXPROCS(0)))
 	}
 }
 
-// share returns how many of the processors that a process may use it does use: half of them. The rest is for nats-server, which
-// works more on a login than all services together, and for the other services. With more a service that is woken for each message spends
-// a tenth more on waking its own threads, and they stand in nats-server's way (docs/performance.md).
-func share(available int) int { return max(1, available/2) }
+// processors returns how many of a host's processors a service uses: half of them, and no more than it may, which a container's limit
+// says. The rest is for nats-server, which works more on a login than all services together. With more a service that is
+// woken for each message spends a tenth more on waking its own threads, and they stand in nats-server's way (docs/performance.md). It is
+// decided once: a limit that is changed later counts from the next start on.
+func processors(host, allowed int) int { return max(1, min(allowed, host/2)) }

@@ -27,9 +27,9 @@ func TestMain(m *testing.M) {
 			NewConfig: func() *sample { return &sample{} },
 			Log:       func(*sample) logx.Config { return logx.Config{Format: "json"} },
 			Serve: func(context.Context, *sample, *zap.Logger) error {
-				processors := runtime.GOMAXPROCS(0)
+				used := runtime.GOMAXPROCS(0)
 				runtime.SetDefaultGOMAXPROCS()
-				fmt.Println(processors, "of", runtime.GOMAXPROCS(0), "gc", debug.SetGCPercent(-1))
+				fmt.Println(used, "of", runtime.GOMAXPROCS(0), "gc", debug.SetGCPercent(-1))
 				return nil
 			},
 		})
@@ -37,7 +37,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestRuntime: a process takes half of the processors and collects late, unless the environment says otherwise.
+func TestProcessors(t *testing.T) {
+	for _, tt := range []struct{ host, allowed, want int }{{1, 1, 1}, {2, 2, 1}, {2, 1, 1}, {3, 3, 1}, {4, 4, 2}, {16, 16, 8}, {16, 2, 2}, {16, 12, 8}} {
+		if got := run.Processors(tt.host, tt.allowed); got != tt.want {
+			t.Errorf("%d of %d, of which %d are allowed: %d, want %d", got, tt.host, tt.allowed, got, tt.want)
+		}
+	}
+}
+
+// TestRuntime: a process takes its share of the processors and collects late, unless the environment says otherwise.
 func TestRuntime(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "sample.yaml")
 	if err := os.WriteFile(file, []byte("name: a\n"), 0o600); err != nil {
@@ -45,12 +53,12 @@ func TestRuntime(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name, env  string
-		processors func(available int) int
+		processors int // 0: its share
 		gc         int
 	}{
-		{"by itself", "", func(n int) int { return max(1, n/2) }, 400},
-		{"GOMAXPROCS", "GOMAXPROCS=3", func(int) int { return 3 }, 400},
-		{"GOGC", "GOGC=50", func(n int) int { return max(1, n/2) }, 50},
+		{"by itself", "", 0, 400},
+		{"GOMAXPROCS", "GOMAXPROCS=3", 3, 400},
+		{"GOGC", "GOGC=50", 0, 50},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-config", file)
@@ -61,12 +69,16 @@ func TestRuntime(t *testing.T) {
 			}
 			cmd.Env = append(cmd.Env, asProcess+"=1", tt.env)
 			out, err := cmd.Output()
-			var processors, available, gc int
-			if _, scanned := fmt.Sscanf(string(out), "%d of %d gc %d", &processors, &available, &gc); err != nil || scanned != nil {
+			var used, allowed, gc int
+			if _, scanned := fmt.Sscanf(string(out), "%d of %d gc %d", &used, &allowed, &gc); err != nil || scanned != nil {
 				t.Fatalf("%q, %v, %v", out, err, scanned)
 			}
-			if processors != tt.processors(available) || gc != tt.gc {
-				t.Errorf("%s", out)
+			want := tt.processors
+			if want == 0 {
+				want = run.Processors(runtime.NumCPU(), allowed)
+			}
+			if used != want || gc != tt.gc {
+				t.Errorf("%s, want %d and %d", out, want, tt.gc)
 			}
 		})
 	}

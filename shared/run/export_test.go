@@ -1,0 +1,4 @@
+package run
+
+// Processors is how many processors a service uses.
+var Processors = processors
