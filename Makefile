@@ -39,6 +39,7 @@ test: test-workspace test-alone check-deps ## Run every test that needs only Go.
 test-workspace: race-notice
 	go vet work
 	go test $(RACE) work
+	go test -run '^$$' -bench . -benchtime 1x work
 
 .PHONY: test-alone
 test-alone: race-notice
@@ -126,8 +127,7 @@ docs: ## Write the reference pages that are generated from the code.
 .PHONY: bench
 bench: build ## Measure admissions per second and their cost; table, JSON and plot. BENCH="-only b,c" is passed on.
 	go run ./bench/cmd/bench -bin bin -out docs/bench.json -plot docs/bench.svg $(BENCH)
-	go test -run '^$$' -bench . ./services/policy ./services/policy/rules ./services/policy/registry
-	go test -run '^$$' -bench . ./services/tokencheck
+	go test -run '^$$' -bench . work
 
 .PHONY: storm
 storm: build ## Let fleets loose: all at once, restarts, overload; table, JSON and plot. BENCH="-clients 2000" is passed on.

@@ -2,6 +2,7 @@ package tokencheck
 
 import (
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
 	"slices"
@@ -95,8 +96,11 @@ func (d durations) median() float64 {
 // bare verifies with crypto alone, as a program does that keeps nothing.
 func bare(name string, public crypto.PublicKey, input, signature []byte) bool {
 	alg := algorithms[name]
-	if r, ok := public.(*rsa.PublicKey); ok {
-		return rsa.VerifyPKCS1v15(r, alg.hash, digest(alg.hash, input), signature) == nil
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		return rsa.VerifyPKCS1v15(public, alg.hash, digest(alg.hash, input), signature) == nil
+	case ed25519.PublicKey:
+		return ed25519.Verify(public, input, signature)
 	}
 	return alg.verify(&key{public: public}, alg.hash, input, signature)
 }
