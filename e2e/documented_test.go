@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -79,7 +80,7 @@ func TestDocumentedPermissions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shipped := topology.Permissions("auth")
+	shipped := topology.Permissions("auth", 0)
 	for name, want := range map[string]topology.Grant{"CALLOUT": shipped.Callout, "TOKENCHECK": shipped.Tokencheck, "POLICY": shipped.Policy} {
 		i := slices.IndexFunc(shown.Nkeys, func(u *server.NkeyUser) bool { return u.Nkey == os.Getenv(name) })
 		if i < 0 {
@@ -92,6 +93,9 @@ func TestDocumentedPermissions(t *testing.T) {
 		}
 		if got := p.Publish.Allow; !equal(got, want.Publish) {
 			t.Errorf("%s may publish on %v where shipped, and is shown with %v", name, want.Publish, got)
+		}
+		if got, want := p.Response, (&server.ResponsePermission{MaxMsgs: 5, Expires: want.Replies}); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s may answer %+v where shipped, and is shown with %+v", name, want, got)
 		}
 		if len(want.Publish) == 0 && !slices.Equal(p.Publish.Deny, []string{">"}) {
 			t.Errorf("%s is not shown with a denial of everything: an empty list means all", name)

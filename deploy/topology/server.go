@@ -102,7 +102,7 @@ func ServerConfig(id Identities, o ServerOptions) (string, error) {
 	}
 	var b strings.Builder
 	err := serverConfig.Execute(&b, map[string]any{
-		"ID": id, "Options": o, "Permissions": Permissions(o.SubjectPrefix), "MaxControlLine": MaxControlLine,
+		"ID": id, "Options": o, "Permissions": Permissions(o.SubjectPrefix, o.AuthTimeout), "MaxControlLine": MaxControlLine,
 	})
 	if err != nil {
 		return "", err
@@ -114,15 +114,24 @@ func ServerConfig(id Identities, o ServerOptions) (string, error) {
 // group and no other.
 type Grant struct {
 	Publish, Subscribe []string
-	// Replies permits one answer to each message received.
-	Replies bool
+	// Replies permits answers to a message within this time; 0 permits none.
+	Replies time.Duration
 }
 
 // ServicePermissions are the least that the three services, and an operator who looks at them, work with.
 type ServicePermissions struct{ Callout, Tokencheck, Policy, Operator Grant }
 
-// Permissions returns them for a subject prefix.
-func Permissions(prefix string) ServicePermissions {
+// maxReplies on one reply subject. nats-server counts every answer and every further message that names the subject, and a request
+// is sent up to three times.
+const maxReplies = 5
+
+// replies is the least time for an answer: the callout's own max_budget. nats-server keeps in mind for that long what was not
+// answered, as a request that was handed on.
+const replies = 10 * time.Second
+
+// Permissions returns them for a subject prefix and the server's authorization.timeout.
+func Permissions(prefix string, authTimeout time.Duration) ServicePermissions {
+	replies := max(replies, authTimeout)
 	check, decide, ready := prefix+".v1.token.check", prefix+".v1.policy.decide", prefix+".v1.ready."
 	explainToken, explainPolicy := prefix+".v1.token.explain", prefix+".v1.policy.explain"
 	return ServicePermissions{
@@ -132,10 +141,13 @@ func Permissions(prefix string) ServicePermissions {
 				"$SYS.REQ.USER.AUTH callout", "$SYS.ACCOUNT.CLIENT.AUTH.ERR callout", ready + "callout", prefix + ".v1.decision.*",
 				"_AUTH_INBOX.callout.>", "$SRV.>",
 			},
-			Replies: true,
+			Replies: replies,
 		},
-		Tokencheck: Grant{Subscribe: []string{check + " tokencheck", explainToken + " tokencheck", ready + "tokencheck", "$SRV.>"}, Replies: true},
-		Policy:     Grant{Subscribe: []string{decide + " policy", explainPolicy + " policy", ready + "policy", "$SRV.>"}, Replies: true},
+		Tokencheck: Grant{
+			Publish:   []string{decide},
+			Subscribe: []string{check + " tokencheck", explainToken + " tokencheck", ready + "tokencheck", "$SRV.>"}, Replies: replies,
+		},
+		Policy: Grant{Subscribe: []string{decide + " policy", explainPolicy + " policy", ready + "policy", "$SRV.>"}, Replies: replies},
 		Operator: Grant{
 			Publish: append([]string{
 				"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>", explainToken, explainPolicy, ready + "*",
@@ -166,8 +178,8 @@ func (g Grant) text() string {
 		publish = `{ deny: [">"] }`
 	}
 	text := fmt.Sprintf("publish: %s, subscribe: { allow: %s }", publish, list(g.Subscribe))
-	if g.Replies {
-		text += `, allow_responses: { max: 32, expires: "1m" }` // as many as a batch has requests
+	if g.Replies > 0 {
+		text += fmt.Sprintf(`, allow_responses: { max: %d, expires: %q }`, maxReplies, g.Replies)
 	}
 	return "{ " + text + " }"
 }

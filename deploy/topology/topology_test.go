@@ -190,7 +190,7 @@ func TestServicesHaveTheirSubjectsAndNoOthers(t *testing.T) {
 	}{
 		{"callout", d.files.Callout, []string{"auth.v1.token.check", "auth.v1.policy.decide", "auth.kick.X"},
 			[]string{"_AUTH_INBOX.callout.1", "$SRV.PING"}, []string{"$SYS.REQ.USER.AUTH"}},
-		{"tokencheck", d.files.Tokencheck, nil, []string{"$SRV.PING"}, []string{"auth.v1.token.check", "auth.v1.token.explain"}},
+		{"tokencheck", d.files.Tokencheck, []string{"auth.v1.policy.decide"}, []string{"$SRV.PING"}, []string{"auth.v1.token.check", "auth.v1.token.explain"}},
 		{"policy", d.files.Policy, nil, []string{"$SRV.PING"}, []string{"auth.v1.policy.decide", "auth.v1.policy.explain"}},
 		{"operator", d.files.Operator, []string{"$SRV.PING", "auth.v1.token.explain", "auth.v1.policy.explain"}, []string{"_INBOX.1"}, nil},
 	}

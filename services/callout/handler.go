@@ -100,17 +100,9 @@ func (h *handler) login(ctx context.Context, m message, d *decision) *wire.Error
 	if fail != nil {
 		return fail
 	}
-	verified, err := h.neighbours.check(ctx, m.id, &wire.CheckRequest{Token: token, CertificateSHA256: leafSHA256(req.Client)})
-	d.verified = verified
-	d.stepDone(&d.tokenTime)
-	if err != nil {
-		return asFailure(err)
-	}
-	grant, err := h.neighbours.decide(ctx, m.id, &wire.DecideRequest{Token: *verified, Client: req.Client})
-	d.grant = grant
-	d.stepDone(&d.policyTime)
-	if err != nil {
-		return asFailure(err)
+	verified, grant, fail := h.ask(ctx, m.id, req, token, d)
+	if fail != nil {
+		return fail
 	}
 	answer, fail := h.mint(req, verified, grant, d)
 	d.stepDone(&d.mintTime)
@@ -125,6 +117,35 @@ func (h *handler) login(ctx context.Context, m message, d *decision) *wire.Error
 	}
 	d.outcome = outcomeAdmitted
 	return nil
+}
+
+// ask has the neighbours verify the token and decide.
+func (h *handler) ask(ctx context.Context, id string, req *authRequest, token string, d *decision) (*wire.Verified, *wire.Grant, *wire.Error) {
+	verified, err := h.neighbours.check(ctx, id, &wire.CheckRequest{
+		Token: token, CertificateSHA256: leafSHA256(req.Client), Client: &req.Client,
+	})
+	d.verified = verified
+	d.stepDone(&d.tokenTime)
+	if err != nil {
+		fail := asFailure(err)
+		if fail.Verified != nil { // policy's, to which the token was handed on
+			d.verified = fail.Verified
+			d.handedOn(fail.Verified.CheckMicros)
+		}
+		return nil, nil, fail
+	}
+	if verified.Grant != nil {
+		d.grant = verified.Grant
+		d.handedOn(verified.CheckMicros)
+		return verified, verified.Grant, nil
+	}
+	grant, err := h.neighbours.decide(ctx, id, &wire.DecideRequest{Token: *verified, Client: req.Client})
+	d.grant = grant
+	d.stepDone(&d.policyTime)
+	if err != nil {
+		return nil, nil, asFailure(err)
+	}
+	return verified, grant, nil
 }
 
 // mint checks the grant and signs the answer that admits.

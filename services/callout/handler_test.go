@@ -256,7 +256,7 @@ func (b *bench) checkKick(t *testing.T, outcome string) {
 	}
 }
 
-func TestHandleHandsOn(t *testing.T) {
+func TestHandleAsksBoth(t *testing.T) {
 	b := newBench(t)
 	b.near.onCheck = func(_ context.Context, q *wire.CheckRequest) (*wire.Verified, error) {
 		if q.Token != deviceToken || q.CertificateSHA256 != "" {
@@ -285,6 +285,56 @@ func TestHandleHandsOn(t *testing.T) {
 		if _, ok := record[field]; !ok {
 			t.Errorf("no %s in the record", field)
 		}
+	}
+}
+
+// TestHandleWhatWasHandedOn: policy's answer to tokencheck's request is as good as its answer to the callout's, and the record is the
+// same, a refusal's too. The times are shared out by what tokencheck says of itself.
+func TestHandleWhatWasHandedOn(t *testing.T) {
+	for _, row := range []struct {
+		outcome     string
+		reason      any
+		checkMicros int64
+		token       float64 // ms, of 5
+	}{
+		{outcomeAdmitted, nil, 3000, 3},
+		{outcomeDenied, "no_matching_rule", 3000, 3},
+		{outcomeAdmitted, nil, -1, 0},
+		{outcomeAdmitted, nil, 1 << 62, 5},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t)
+			b.near.onCheck = func(_ context.Context, q *wire.CheckRequest) (*wire.Verified, error) {
+				if q.Client == nil || q.Client.Host != "192.0.2.7" || q.Client.ID != 11 || q.Client.ServerID != b.server.id {
+					t.Errorf("tokencheck is to hand on %+v", q.Client)
+				}
+				time.Sleep(5 * time.Millisecond)
+				v := verified(time.Now().Add(time.Hour))
+				v.Claims, v.CheckMicros = nil, row.checkMicros
+				if row.reason != nil {
+					fail := wire.Fail(wire.NoMatchingRule, "", nil)
+					fail.Verified, fail.Policy = v, &wire.PolicyName{Device: "sensor-a", Generation: 7}
+					return nil, fail
+				}
+				v.Grant = deviceGrant()
+				return v, nil
+			}
+			b.near.onDecide = func(context.Context, *wire.DecideRequest) (*wire.Grant, error) {
+				t.Error("policy is asked again")
+				return nil, wire.Fail(wire.Internal, "", nil)
+			}
+			b.handler.handle(t.Context(), b.message(b.request(nil)))
+			record := b.record(t)
+			for field, want := range map[string]any{
+				logx.Outcome: row.outcome, logx.Reason: row.reason, logx.Device: "sensor-a", logx.Issuer: "https://idp.example.com", logx.Subject: "314159",
+				logx.TokenMS: row.token, logx.PolicyMS: 5 - row.token,
+			} {
+				if record[field] != want {
+					t.Errorf("%s is %v, want %v", field, record[field], want)
+				}
+			}
+			b.checkAnswer(t, row.outcome)
+		})
 	}
 }
 

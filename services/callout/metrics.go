@@ -17,7 +17,7 @@ var (
 	metricDecisionTime = monitor.NewMetric(monitor.Histogram, "authcallout_decision_seconds",
 		"Time from the arrival of a request to its end, in seconds.", labelOutcome)
 	metricStepTime = monitor.NewMetric(monitor.Histogram, "authcallout_step_seconds",
-		"Time of one step of a login that got that far, in seconds: verifying the request with its wait for a turn (open), tokencheck's answer (token), policy's answer (policy), checking the grant and signing (mint).",
+		"Time of one step of a login that got that far, in seconds: verifying the request with its wait for a turn (open), tokencheck's answer, or tokencheck's own time where it handed on (token), policy's answer, then with the ways between all three (policy), checking the grant and signing (mint).",
 		monitor.Label{Name: "step", Values: "open, token, policy, mint"})
 	metricHangUps = monitor.NewMetric(monitor.Counter, "authcallout_hang_ups_total",
 		"Connections that a server was asked to close (asked), and of these the ones that were gone already (refused).",

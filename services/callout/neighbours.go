@@ -2,6 +2,8 @@ package callout
 
 import (
 	"context"
+	"sync/atomic"
+	"time"
 
 	"harmony.internal/authcallout/shared/natsx"
 	"harmony.internal/authcallout/shared/wire"
@@ -9,7 +11,8 @@ import (
 
 // neighbours are the two services that the callout asks. Every error is a *wire.Error. Safe for concurrent use.
 type neighbours interface {
-	// check has tokencheck judge a token; the answer is checked for what the contract promises.
+	// check has tokencheck judge a token, and policy decide where tokencheck hands q on: the Verified then has a Grant. The answer
+	// is checked for what the contract promises, but for the Grant.
 	check(ctx context.Context, id string, q *wire.CheckRequest) (*wire.Verified, error)
 	// decide has policy turn a verified token into a grant; the answer is decoded, not checked.
 	decide(ctx context.Context, id string, q *wire.DecideRequest) (*wire.Grant, error)
@@ -19,14 +22,19 @@ type neighbours interface {
 type remote struct {
 	tokencheck, policy *natsx.Caller
 	subjects           wire.Subjects
+	// twoStepsUntil is until when, in Unix nanoseconds, tokencheck is not asked to hand on.
+	twoStepsUntil atomic.Int64
 }
+
+// twoStepsFor is how long tokencheck is not asked to hand on after a replica of policy did not know what that is.
+const twoStepsFor = time.Minute
 
 // newRemote returns the neighbours below one prefix.
 func newRemote(c *natsx.Conn, subjects wire.Subjects) (*remote, error) {
 	tokencheck, err := natsx.NewCaller(c, natsx.CallerOptions{
 		Neighbour:     wire.QueueTokencheck,
 		Unavailable:   wire.TokencheckUnavailable,
-		MaxReplyBytes: wire.MaxDecideRequestBytes,
+		MaxReplyBytes: wire.MaxGrantBytes,
 	})
 	if err != nil {
 		return nil, err
@@ -43,19 +51,34 @@ func newRemote(c *natsx.Conn, subjects wire.Subjects) (*remote, error) {
 }
 
 func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*wire.Verified, error) {
-	data, err := wire.Encode(q)
+	alone := *q
+	alone.Client = nil
+	again, err := wire.Encode(&alone)
 	if err != nil {
 		return nil, wire.Fail(wire.Internal, "encode the check request", err)
 	}
-	reply, err := n.tokencheck.Call(ctx, n.subjects.TokenCheck(), id, data)
+	first := again
+	handOn := q.Client != nil && time.Now().UnixNano() >= n.twoStepsUntil.Load()
+	if handOn {
+		if first, err = wire.Encode(q); err != nil {
+			return nil, wire.Fail(wire.Internal, "encode the check request", err)
+		}
+	}
+	// What is handed on may be lost where nobody would say so, because policy is away; a further attempt is tokencheck's alone.
+	reply, err := n.tokencheck.Call(ctx, natsx.Outgoing{Subject: n.subjects.TokenCheck(), ID: id, Data: first, Again: again})
 	if err != nil {
 		return nil, err
 	}
-	v, err := wire.Decode[wire.Verified](reply, wire.MaxDecideRequestBytes)
+	v, err := wire.Decode[wire.Verified](reply, wire.MaxGrantBytes)
 	if err != nil {
 		return nil, wire.Fail(wire.BadReply, "tokencheck", err)
 	}
-	if v.Issuer == "" || v.Subject == "" || v.ExpiresAt <= 0 || len(v.Claims) == 0 || len(v.Claims) > wire.MaxClaimsBytes {
+	if handOn && v.Issuer == "" && v.Grant == nil {
+		// A policy of a release before that does not know what was handed on, and sent a Grant alone.
+		n.twoStepsUntil.Store(time.Now().Add(twoStepsFor).UnixNano())
+		return n.check(ctx, id, &alone)
+	}
+	if v.Issuer == "" || v.Subject == "" || v.ExpiresAt <= 0 || v.Grant == nil && (len(v.Claims) == 0 || len(v.Claims) > wire.MaxClaimsBytes) {
 		return nil, wire.Fail(wire.BadReply, "tokencheck: issuer, subject, expires_at or claims", nil)
 	}
 	return v, nil
@@ -66,7 +89,7 @@ func (n *remote) decide(ctx context.Context, id string, q *wire.DecideRequest) (
 	if err != nil {
 		return nil, wire.Fail(wire.Internal, "encode the decide request", err)
 	}
-	reply, err := n.policy.Call(ctx, n.subjects.PolicyDecide(), id, data)
+	reply, err := n.policy.Call(ctx, natsx.Outgoing{Subject: n.subjects.PolicyDecide(), ID: id, Data: data})
 	if err != nil {
 		return nil, err
 	}

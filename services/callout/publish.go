@@ -37,9 +37,7 @@ type publisher struct {
 	queue    chan publication
 	// published counts records sent, dropped those that did not fit or could not be sent.
 	published, dropped atomic.Int64
-	// refused says that the server refuses these subjects to this user, as of the reconnectth connection.
-	refused   atomic.Bool
-	reconnect atomic.Uint64
+	permission         *natsx.Permission // made by run
 }
 
 func newPublisher(subjects wire.Subjects, version string) *publisher {
@@ -68,12 +66,9 @@ func (p *publisher) counts() (published, dropped int64) {
 
 // run publishes until ctx ends, and then what is left.
 func (p *publisher) run(ctx context.Context, conn *natsx.Conn, log *zap.Logger) {
-	conn.OnRefused(p.subjects.Decision(""), func(err error) {
-		p.reconnect.Store(conn.Stats().Reconnects)
-		if !p.refused.Swap(true) {
-			log.Warn("decisions are not published: give this user the permission to publish them, or set publish_decisions to false",
-				zap.String("subject", p.subjects.Decision("*")), zap.Error(err))
-		}
+	p.permission = conn.Permission(p.subjects.Decision(""), func(err error) {
+		log.Warn("decisions are not published: give this user the permission to publish them, or set publish_decisions to false",
+			zap.String("subject", p.subjects.Decision("*")), zap.Error(err))
 	})
 	encoder := newRecordEncoder()
 	for {
@@ -100,12 +95,9 @@ func (p *publisher) publishWaiting(conn *natsx.Conn, encoder zapcore.Encoder) {
 }
 
 func (p *publisher) publish(conn *natsx.Conn, encoder zapcore.Encoder, r publication) {
-	if p.refused.Load() {
-		if conn.Stats().Reconnects == p.reconnect.Load() {
-			p.dropped.Add(1)
-			return
-		}
-		p.refused.Store(false) // another connection, perhaps with other permissions
+	if !p.permission.Held() {
+		p.dropped.Add(1)
+		return
 	}
 	record, err := encoder.EncodeEntry(zapcore.Entry{Time: r.at}, append(r.fields,
 		zap.String(logx.Service, wire.QueueCallout), zap.String(logx.Version, p.version)))

@@ -46,6 +46,13 @@ func (d *decision) stepDone(into *time.Duration) {
 	d.last = now
 }
 
+// handedOn shares the time of a token that was handed on out between tokencheck, which says how long it took, and policy.
+func (d *decision) handedOn(checkMicros int64) {
+	total := d.tokenTime
+	d.tokenTime = time.Duration(min(max(0, checkMicros), total.Microseconds())) * time.Microsecond
+	d.policyTime = total - d.tokenTime
+}
+
 // recorder writes decision records and counts them. Safe for concurrent use.
 type recorder struct {
 	log     *zap.Logger

@@ -52,6 +52,13 @@ func (s *Service) judge(ctx context.Context, data []byte, d *decided) (reply []b
 	if err != nil {
 		return nil, wire.Fail(wire.BadRequest, "decide request", err)
 	}
+	if q.HandedOn != nil {
+		defer func() {
+			if fail != nil {
+				fail.Verified = q.Answer(nil)
+			}
+		}()
+	}
 	policy, c, fail := s.inputs(q)
 	if fail != nil {
 		return nil, fail
@@ -68,7 +75,12 @@ func (s *Service) judge(ctx context.Context, data []byte, d *decided) (reply []b
 	}
 	out := *grant
 	out.PolicyGeneration, out.PolicyHash = policy.generation, policy.Hash()
-	if reply, err = wire.Encode(&out); err != nil {
+	if q.HandedOn != nil {
+		reply, err = wire.Encode(q.Answer(&out))
+	} else {
+		reply, err = wire.Encode(&out)
+	}
+	if err != nil {
 		return nil, wire.Fail(wire.Internal, "encode", err)
 	}
 	if len(reply) > wire.MaxGrantBytes {

@@ -58,7 +58,7 @@ const leastPermissions = `
 		"$JS.API.DIRECT.GET.KV_devices.$KV.devices.>", "$KV.devices.>"
 	] }
 	subscribe: { allow: ["auth.v1.policy.decide policy", "auth.v1.policy.explain policy", "auth.v1.ready.policy", "_AUTH_INBOX.policy.>", "$SRV.>"] }
-	allow_responses: { max: 32, expires: "1m" }`
+	allow_responses: { max: 5, expires: "10s" }`
 
 // users are the test's own and policy's.
 var users = fmt.Sprintf("authorization: {users: [{user: test, password: test}, {user: policy, password: policy, permissions: {%s}}]}", leastPermissions)
@@ -363,6 +363,35 @@ func TestRefusalsNameTheirPolicy(t *testing.T) {
 	b := newBench(t)
 	b.start(policy.Config{PolicyFile: b.file("rules.yaml", rulesText)})
 	if _, fail := b.decide(who{"i", "s", "*"}); fail == nil || fail.Policy == nil || fail.Policy.Rule != "device" || fail.Policy.Generation != 1 || fail.Policy.Hash == "" {
+		t.Errorf("%+v", fail)
+	}
+}
+
+// TestHandedOn: who did not see the token is told whose it is, with the grant and with a refusal.
+func TestHandedOn(t *testing.T) {
+	b := newBench(t)
+	b.start(policy.Config{PolicyFile: b.file("rules.yaml", rulesText)})
+	ask := func(device string) ([]byte, *wire.Error) {
+		q := who{"i", "s", device}.request()
+		q.Token.KeyID, q.HandedOn = "k", &wire.HandedOn{CheckMicros: 42}
+		data, err := wire.Encode(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.ask("auth.v1.policy.decide", data)
+	}
+	reply, fail := ask("a")
+	if fail != nil {
+		t.Fatal(fail)
+	}
+	v, err := wire.Decode[wire.Verified](reply, wire.MaxGrantBytes)
+	if err != nil || v.Issuer != "i" || v.Subject != "s" || v.KeyID != "k" || v.ExpiresAt != 1 || v.CheckMicros != 42 || v.Claims != nil || v.Roles != nil {
+		t.Errorf("%s, %v", reply, err)
+	}
+	if v.Grant == nil || v.Grant.Device != "a" || v.Grant.PolicyGeneration != 1 {
+		t.Errorf("grant %+v", v.Grant)
+	}
+	if _, fail = ask("*"); fail == nil || fail.Policy == nil || fail.Verified == nil || fail.Verified.Subject != "s" || fail.Verified.CheckMicros != 42 {
 		t.Errorf("%+v", fail)
 	}
 }

@@ -17,6 +17,8 @@ var (
 		monitor.Label{Name: "issuer", Values: "the issuers of tokencheck.yaml; none when the token is of none of them"},
 		monitor.Label{Name: "result", Values: "accepted, refused, trouble"},
 		monitor.Label{Name: "reason", Values: "the names in docs/codes.md; none when accepted"})
+	metricHandedOn = monitor.NewMetric(monitor.Counter, "authcallout_handed_on_total",
+		"Accepted tokens that were handed on to policy at once. The others went back to the callout, which asks policy itself.")
 	metricKeySet = monitor.NewMetric(monitor.Gauge, "authcallout_keyset_info",
 		"Always 1; its label names the usable keys. Replicas that differ in it have different keys.",
 		labelIssuer, monitor.Label{Name: "key_set", Values: "the hash in force"})
@@ -43,7 +45,7 @@ var (
 
 // Metrics are the families of tokencheck besides those of every process and of its connection.
 func Metrics() []*monitor.Metric {
-	return []*monitor.Metric{metricRefusals, metricTokens, metricKeySet, metricKeySetAge, metricKeySetLimit, metricKeys, metricFetches, metricForced, metricCache, metricCacheEntries, metricCacheBytes, metricIntrospections}
+	return []*monitor.Metric{metricRefusals, metricTokens, metricHandedOn, metricKeySet, metricKeySetAge, metricKeySetLimit, metricKeys, metricFetches, metricForced, metricCache, metricCacheEntries, metricCacheBytes, metricIntrospections}
 }
 
 func (s *Service) collect(out chan<- prometheus.Metric) {
@@ -60,6 +62,7 @@ func (s *Service) collect(out chan<- prometheus.Metric) {
 		}
 		out <- metricTokens.Value(float64(n), issuer, o.result(), reason)
 	}
+	out <- metricHandedOn.Value(float64(s.handOns.count.Load()))
 	for name, i := range s.verifier.issuers {
 		st := i.stats()
 		out <- metricKeySetLimit.Value(i.StaleLimit.Seconds(), name)

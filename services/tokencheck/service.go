@@ -37,6 +37,7 @@ type Service struct {
 	verifier *verifier
 	tally    tally
 	changed  chan struct{} // holds one value after other keys came in force, which nobody has taken notice of
+	handOns  *handOns      // made by Run
 }
 
 // New returns a Service of a configuration that passed Check. It reads the keys of an earlier run, and does not connect or
@@ -88,6 +89,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
+	s.handOns = newHandOns(conn, s.subjects, s.deps.Log)
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -108,9 +110,12 @@ func (s *Service) Run(ctx context.Context) error {
 	return s.serve(ctx, conn, watch)
 }
 
-// check answers one request.
+// check answers one request, or hands it on.
 func (s *Service) check(ctx context.Context, r *natsx.Request) {
-	reply, fail := s.judge(ctx, r.Data)
+	q, reply, fail := s.judge(ctx, r.Data)
+	if fail == nil && q.Client != nil && s.handOns.handOn(ctx, r, reply, q.Client) {
+		return
+	}
 	s.answer(r, reply, fail)
 }
 
@@ -130,25 +135,25 @@ func (s *Service) answer(r *natsx.Request, reply []byte, fail *wire.Error) {
 	}
 }
 
-// judge answers a CheckRequest with a Verified, and counts what became of the token.
-func (s *Service) judge(ctx context.Context, data []byte) (reply []byte, fail *wire.Error) {
+// judge answers a CheckRequest, q, with a Verified, and counts what became of the token.
+func (s *Service) judge(ctx context.Context, data []byte) (q *wire.CheckRequest, reply []byte, fail *wire.Error) {
 	var issuer string
 	defer func() {
 		if p := recover(); p != nil {
-			reply, fail = nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v\n%s", p, debug.Stack()))
+			q, reply, fail = nil, nil, wire.Fail(wire.Internal, "panic", fmt.Errorf("%v\n%s", p, debug.Stack()))
 		}
 		s.tally.count(issuer, fail)
 	}()
 	q, err := wire.Decode[wire.CheckRequest](data, wire.MaxCheckRequestBytes)
 	if err != nil {
-		return nil, wire.Fail(wire.BadRequest, "check request", err)
+		return nil, nil, wire.Fail(wire.BadRequest, "check request", err)
 	}
 	verdict, fail := s.verifier.judge(ctx, q.Token, q.CertificateSHA256)
 	if fail != nil {
-		return nil, fail
+		return nil, nil, fail
 	}
 	issuer = verdict.about.issuer.Issuer
-	return verdict.reply, nil
+	return q, verdict.reply, nil
 }
 
 // configHash names what the issuers' configuration says, so that replicas can be compared.
@@ -166,10 +171,12 @@ type Stats struct {
 	Issuers map[string]IssuerStats `json:"issuers"`
 	// Refused counts refusals and troubles by reason.
 	Refused map[string]int64 `json:"refused"`
+	// HandedOn counts good tokens that were handed on to policy, at once; the others went back to the callout.
+	HandedOn int64 `json:"handed_on"`
 }
 
 func (s *Service) stats() Stats {
-	out := Stats{Issuers: make(map[string]IssuerStats, len(s.verifier.issuers)), Refused: s.tally.refused()}
+	out := Stats{Issuers: make(map[string]IssuerStats, len(s.verifier.issuers)), Refused: s.tally.refused(), HandedOn: s.handOns.count.Load()}
 	for name, iss := range s.verifier.issuers {
 		out.Issuers[name] = iss.stats()
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -37,13 +38,17 @@ func newBench(t testing.TB, issuers ...IssuerConfig) *bench {
 		{ user: test, password: test }
 		{ user: auth, password: auth, permissions: `+natstest.TokencheckPermissions+` }
 	] }`)
+	return newBenchOn(t, ns, natsx.Config{User: "auth", PasswordFile: secretFile(t, "password", "auth")}, issuers...)
+}
+
+// newBenchOn connects the replica to ns by connection, and the test as user test.
+func newBenchOn(t testing.TB, ns *server.Server, connection natsx.Config, issuers ...IssuerConfig) *bench {
+	t.Helper()
 	b := &bench{t: t, nc: natstest.Connect(t, ns, nats.UserInfo("test", "test"))}
 	core, logs := observer.New(zapcore.DebugLevel)
 	b.logs = logs
-	cfg := &Config{
-		NATS:    natsx.Config{URLs: []string{ns.ClientURL()}, User: "auth", PasswordFile: secretFile(t, "password", "auth")},
-		Issuers: issuers,
-	}
+	connection.URLs = []string{ns.ClientURL()}
+	cfg := &Config{NATS: connection, Issuers: issuers}
 	cfg.SetDefaults()
 	now := func() time.Time { return time.Now().Add(time.Duration(b.ahead.Load())) }
 	var err error

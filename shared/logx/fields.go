@@ -68,9 +68,9 @@ const (
 
 	// OpenMS is the time in milliseconds for verifying the request, with its wait for a turn.
 	OpenMS = "open_ms"
-	// TokenMS is the time in milliseconds for the answer of tokencheck.
+	// TokenMS is the time in milliseconds for the answer of tokencheck, or, as it says itself, in tokencheck where that handed on to policy.
 	TokenMS = "token_ms"
-	// PolicyMS is the time in milliseconds for the answer of policy.
+	// PolicyMS is the time in milliseconds for the answer of policy, with the ways between all three where tokencheck handed on.
 	PolicyMS = "policy_ms"
 	// MintMS is the time in milliseconds for checking the grant and signing.
 	MintMS = "mint_ms"

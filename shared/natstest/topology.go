@@ -158,15 +158,15 @@ const (
 	CalloutPermissions = `{
         publish: { allow: ["auth.v1.token.check", "auth.v1.policy.decide", "auth.v1.ready.tokencheck", "auth.v1.ready.policy", "auth.v1.decision.*", "auth.kick.*"] }
         subscribe: { allow: ["$SYS.REQ.USER.AUTH callout", "auth.v1.ready.callout", "auth.v1.decision.*", "$SYS.ACCOUNT.CLIENT.AUTH.ERR callout", "_AUTH_INBOX.callout.>", "$SRV.>"] }
-        allow_responses: { max: 32, expires: "1m" } }`
+        allow_responses: { max: 5, expires: "10s" } }`
 	TokencheckPermissions = `{
-        publish: { deny: [">"] }
+        publish: { allow: ["auth.v1.policy.decide"] }
         subscribe: { allow: ["auth.v1.token.check tokencheck", "auth.v1.token.explain tokencheck", "auth.v1.ready.tokencheck", "$SRV.>"] }
-        allow_responses: { max: 32, expires: "1m" } }`
+        allow_responses: { max: 5, expires: "10s" } }`
 	PolicyPermissions = `{
         publish: { deny: [">"] }
         subscribe: { allow: ["auth.v1.policy.decide policy", "auth.v1.policy.explain policy", "auth.v1.ready.policy", "$SRV.>"] }
-        allow_responses: { max: 32, expires: "1m" } }`
+        allow_responses: { max: 5, expires: "10s" } }`
 )
 
 func public(t testing.TB, kp nkeys.KeyPair, err error) string {

@@ -109,8 +109,8 @@ func (a *admission) inTime(r *Request, now time.Time) bool {
 
 func (a *admission) count() int { return a.waits }
 
-// full says whether some of n more would have to wait.
-func (a *admission) full(n int) bool { return a.running+n > a.limit.current }
+// full says whether one more would have to wait.
+func (a *admission) full() bool { return a.running >= a.limit.current }
 
 // place finds the lane in which r would wait, unless that was done. It may take a while, and unlike the rest it needs no
 // lock: who holds one that others wait for has called it before for the requests that are likely to wait.

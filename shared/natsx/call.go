@@ -33,7 +33,6 @@ type Caller struct {
 	conn    *Conn
 	options CallerOptions
 	inbox   *inbox
-	outbox  *outbox
 	retries retryBudget
 	// calls counts requests, again further attempts.
 	calls, again atomic.Uint64
@@ -61,22 +60,31 @@ func NewCaller(c *Conn, o CallerOptions) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	caller := &Caller{conn: c, options: o, inbox: in, outbox: newOutbox(c, in), retries: retryBudget{stock: retryStock}}
+	caller := &Caller{conn: c, options: o, inbox: in, retries: retryBudget{stock: retryStock}}
 	if o.Neighbour != "" {
 		c.meter.calls(caller)
 	}
 	return caller, nil
 }
 
-// Call sends data to subject and returns the success reply. ctx must have a deadline; what is left of it, less a small
-// shave, goes along as wire.HeaderBudget, and id as wire.HeaderRequestID. Every error is a *wire.Error: the peer's own
-// when it answered with one, else o.Unavailable, wire.OutOfTime, wire.BadReply, or wire.Internal for what can never be sent.
+// Outgoing is a request to a neighbour.
+type Outgoing struct {
+	Subject string
+	ID      string // goes along as wire.HeaderRequestID
+	Data    []byte
+	// Again is what further attempts send in place of Data; nil: they send Data too.
+	Again []byte
+}
+
+// Call sends q and returns the success reply, whoever it comes from. ctx must have a deadline; what is left of it, less a
+// small shave, goes along as wire.HeaderBudget. Every error is a *wire.Error: the peer's own when it answered with one,
+// else o.Unavailable, wire.OutOfTime, wire.BadReply, or wire.Internal for what can never be sent.
 //
 // The request must be idempotent: it is sent again, at most twice and within the budget and the retry budget, when no
 // answer came within SecondAttempt of what was left, or when a replica answered with transient trouble, which another
 // may not have. The first good reply or definite error wins. A request that met no responder is sent again after a
 // short pause as long as the budget lasts; that costs no neighbour anything.
-func (c *Caller) Call(ctx context.Context, subject, id string, data []byte) ([]byte, error) {
+func (c *Caller) Call(ctx context.Context, q Outgoing) ([]byte, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return nil, wire.Fail(wire.Internal, "a call without a deadline", nil)
@@ -85,8 +93,8 @@ func (c *Caller) Call(ctx context.Context, subject, id string, data []byte) ([]b
 	defer c.inbox.close(p)
 	c.retries.called()
 	c.calls.Add(1)
-	k := &call{caller: c, pending: p, subject: subject, id: id, data: data, deadline: deadline, pause: firstPause}
-	if k.span = trace.FromContext(ctx).Call("call "+c.options.Neighbour, subject); k.span != nil {
+	k := &call{caller: c, pending: p, request: q, deadline: deadline, pause: firstPause}
+	if k.span = trace.FromContext(ctx).Call("call "+c.options.Neighbour, q.Subject); k.span != nil {
 		defer k.endSpan()
 	}
 	return k.run(ctx)
@@ -94,14 +102,11 @@ func (c *Caller) Call(ctx context.Context, subject, id string, data []byte) ([]b
 
 // call is one Call under way.
 type call struct {
-	caller      *Caller
-	pending     *pending
-	subject, id string
-	data        []byte
-	deadline    time.Time
+	caller   *Caller
+	pending  *pending
+	request  Outgoing
+	deadline time.Time
 
-	// begun says that the first attempt was made.
-	begun bool
 	// attempts were sent, of which outstanding may still be answered.
 	attempts, outstanding int
 	// last is the transient trouble met last.
@@ -178,7 +183,7 @@ func (k *call) failed() *wire.Error {
 	if k.last != nil {
 		return k.last
 	}
-	return wire.Fail(k.caller.options.Unavailable, "no answer from "+k.subject, nil)
+	return wire.Fail(k.caller.options.Unavailable, "no answer from "+k.request.Subject, nil)
 }
 
 // sendAgain makes a further attempt if the retry budget allows one.
@@ -203,18 +208,16 @@ func (k *call) send(now time.Time) *wire.Error {
 		}
 		return wire.Fail(wire.OutOfTime, "", nil)
 	}
-	var err error
-	if !k.begun && k.span == nil {
-		k.begun = true
-		err = k.caller.outbox.send(k.subject, waiting{k.pending, k.id, k.data, now.Add(left)}, now)
-	} else {
-		m := single(k.subject, k.caller.inbox.prefix+k.pending.id, k.id, left, k.data)
-		k.span.Inject(m.Header)
-		err = k.caller.conn.PublishMsg(m)
+	data := k.request.Data
+	if k.attempts > 0 && k.request.Again != nil {
+		data = k.request.Again
 	}
+	m := newMessage(k.request.Subject, k.caller.inbox.prefix+k.pending.id, k.request.ID, left, data)
+	k.span.Inject(m.Header)
+	err := k.caller.conn.PublishMsg(m)
 	switch {
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrMaxPayload), errors.Is(err, nats.ErrBadSubject):
-		return wire.Fail(wire.Internal, "send to "+k.subject, err)
+		return wire.Fail(wire.Internal, "send to "+k.request.Subject, err)
 	case err != nil:
 		k.nobody(now, err)
 		return nil
@@ -225,9 +228,18 @@ func (k *call) send(now time.Time) *wire.Error {
 	return nil
 }
 
+// newMessage is an internal request. A receiver takes a budget that is not a duration for none, so what is over goes out
+// as 0.
+func newMessage(subject, reply, id string, left time.Duration, data []byte) *nats.Msg {
+	return &nats.Msg{Subject: subject, Reply: reply, Data: data, Header: nats.Header{
+		wire.HeaderBudget:    {strconv.FormatInt(max(0, left.Milliseconds()), 10)},
+		wire.HeaderRequestID: {id},
+	}}
+}
+
 // nobody plans to ask again where nobody got the request.
 func (k *call) nobody(now time.Time, cause error) {
-	k.last = wire.Fail(k.caller.options.Unavailable, "nobody serves "+k.subject, cause)
+	k.last = wire.Fail(k.caller.options.Unavailable, "nobody serves "+k.request.Subject, cause)
 	half := k.pause / 2
 	k.sendAt = now.Add(half + rand.N(half)) //nolint:gosec // jitter, not a secret
 	k.pause = min(2*k.pause, longestPause)
@@ -238,18 +250,13 @@ func (k *call) nobody(now time.Time, cause error) {
 func (k *call) judge(m *nats.Msg) (data []byte, fail *wire.Error, done bool) {
 	if len(m.Header) == 0 {
 		if len(m.Data) > k.caller.options.MaxReplyBytes {
-			return nil, wire.Fail(wire.BadReply, k.subject+": longer than "+strconv.Itoa(k.caller.options.MaxReplyBytes)+" bytes", nil), true
+			return nil, wire.Fail(wire.BadReply, k.request.Subject+": longer than "+strconv.Itoa(k.caller.options.MaxReplyBytes)+" bytes", nil), true
 		}
 		return m.Data, nil, true
 	}
 	k.outstanding--
 	switch status := m.Header.Get(statusHeader); {
 	case len(m.Data) > 0:
-	case status == notBatched:
-		k.caller.outbox.alone.Store(time.Now().Add(aloneFor).UnixNano())
-		k.attempts--
-		k.sendAt, k.freeRetry = time.Now(), true
-		return nil, nil, false
 	case status == noResponders:
 		k.attempts--
 		if k.outstanding <= 0 {

@@ -68,7 +68,7 @@ func TestServeChanging(t *testing.T) {
 					return
 				default:
 				}
-				if _, err := calls.Call(within(t, patience), "auth.v1.token.check", "id", nil); err != nil {
+				if _, err := calls.Call(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"}); err != nil {
 					t.Errorf("lost: %v", err)
 					return
 				}

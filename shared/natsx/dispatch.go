@@ -40,7 +40,7 @@ type endpoint struct {
 	unsorted []*Request
 	sorting  bool
 	// owed counts what goes on beside handlers and waiting requests and has to end before the endpoint is idle: requests
-	// on their way to giveUp, replies that linger, and sort.
+	// on their way to giveUp, and sort.
 	owed int
 	// lost is how many messages were dropped, as of the last look.
 	lost uint64
@@ -76,26 +76,28 @@ func (e *endpoint) Handle(m micro.Request) {
 			e.subscription.Store(msg.Sub)
 		}
 	}
-	list := e.unpack(m, now)
-	for _, r := range list {
-		if r.ID == "" || len(r.ID) > maxRequestID {
-			r.ID = nuid.Next()
-		}
-		r.budget = e.budget(r)
-		r.deadline = now.Add(r.budget)
-		r.context.deadline = r.deadline
+	header := m.Headers()
+	r := &Request{
+		ID: header.Get(wire.HeaderRequestID), Subject: m.Subject(), Data: m.Data(), Header: header,
+		Received: now, started: now, reply: m.Reply(), endpoint: e,
 	}
-	e.takeIn(list, now)
+	if r.ID == "" || len(r.ID) > maxRequestID {
+		r.ID = nuid.Next()
+	}
+	r.budget = e.budget(r)
+	r.deadline = now.Add(r.budget)
+	r.context.deadline = r.deadline
+	e.takeIn(r, now)
 }
 
-// takeIn has the requests admitted. Where some are likely to wait, sort finds out first whose they are; when it falls
-// behind, the dispatcher does that itself, so that none is turned away before its source is known.
-func (e *endpoint) takeIn(list []*Request, now time.Time) {
+// takeIn has r admitted. Where it is likely to wait, sort finds out first whose it is; when that falls behind, the dispatcher
+// does it itself, so that none is turned away before its source is known.
+func (e *endpoint) takeIn(r *Request, now time.Time) {
 	e.mu.Lock()
-	full := e.admission.full(len(list))
+	full := e.admission.full()
 	behind := len(e.unsorted) >= maxUnsorted
 	if full && !behind && e.admission.source != nil {
-		e.unsorted = append(e.unsorted, list...)
+		e.unsorted = append(e.unsorted, r)
 		if !e.sorting {
 			e.sorting = true
 			e.owed++
@@ -106,9 +108,9 @@ func (e *endpoint) takeIn(list []*Request, now time.Time) {
 	}
 	e.mu.Unlock()
 	if full {
-		e.place(list)
+		e.admission.place(r)
 	}
-	e.admit(list, now)
+	e.admit([]*Request{r}, now)
 }
 
 // admit starts the requests, has them wait or gives them up. It uses list as its own.
@@ -140,9 +142,6 @@ func (e *endpoint) work(r *Request) {
 		e.handle(r)
 		now := time.Now()
 		answered := r.answered.Load()
-		if !answered {
-			r.leave()
-		}
 		e.tally.took(now.Sub(r.started))
 
 		e.mu.Lock()

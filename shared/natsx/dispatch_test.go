@@ -360,24 +360,6 @@ func inAnotherLane(a *admission, other string, n int) string {
 	}
 }
 
-// TestIdleWaitsForReplies: a reply that lingers for the others of its batch is sent before the connection may be closed.
-func TestIdleWaitsForReplies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := newEndpoint(&Conn{}, &Endpoint{Handle: func(context.Context, *Request) {}}, zap.NewNop())
-		batch := &replies{endpoint: e, left: 2}
-		if err := batch.add(&wire.BatchReply{ID: "1"}); err != nil {
-			t.Fatal(err)
-		}
-		began := time.Now()
-		if err := e.wait(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(began); took != linger || batch.count != 0 {
-			t.Errorf("idle after %v with %d replies unsent, want %v and none", took, batch.count, linger)
-		}
-	})
-}
-
 // TestTakenInAfterTheEnd: a request that the subscription still held when the endpoint was found idle, as it may while the
 // connection is down, is worked on.
 func TestTakenInAfterTheEnd(t *testing.T) {
@@ -407,5 +389,16 @@ func TestHeaderBudget(t *testing.T) {
 		if got := headerBudget(r); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
+	}
+}
+
+// TestBudgetThatIsOver: it goes out as one that is over, and not as none, which a receiver takes for the default.
+func TestBudgetThatIsOver(t *testing.T) {
+	m := newMessage("s", "r", "id", -time.Second, nil)
+	if got := m.Header.Get(wire.HeaderBudget); got != "0" {
+		t.Errorf("budget %q, want 0", got)
+	}
+	if got := headerBudget(&Request{Header: micro.Headers(m.Header)}); got != 0 {
+		t.Errorf("read as %v, want 0", got)
 	}
 }

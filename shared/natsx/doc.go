@@ -8,7 +8,7 @@
 //	           the subjects of its endpoints    with the queue group, as in "p.v1.token.check tokencheck"
 //	           $SRV.>                           nats micro ls, info, stats, ping
 //	publish    the subjects that it calls
-//	           replies, by allow_responses      { max: 32 }, as many as a batch has requests (wire.MaxBatchItems)
+//	           replies, by allow_responses      { max: 5 }: nats-server counts every answer, and every attempt after the first
 //
 // A service that only answers gets publish { deny: [">"] }, from which replies are exempt. natstest's hardened topology spells
 // this out for each service, and its test has them work with it.

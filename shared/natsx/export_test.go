@@ -1,8 +1,5 @@
 package natsx
 
-// Uncrowded is how many messages may be on their way before requests wait for company.
-const Uncrowded = uncrowded
-
 // HoldAtMost bounds the bytes that nats.go holds for an endpoint that was asked before; what comes beyond them is dropped.
 func (s *Server) HoldAtMost(endpoint string, bytes int) error {
 	return s.endpoints[endpoint].subscription.Load().SetPendingLimits(-1, bytes)

@@ -5,19 +5,6 @@ import (
 	"fmt"
 )
 
-// owe keeps the endpoint from being idle until paid is called.
-func (e *endpoint) owe() {
-	e.mu.Lock()
-	e.owed++
-	e.mu.Unlock()
-}
-
-func (e *endpoint) paid() {
-	e.mu.Lock()
-	e.settle(1)
-	e.mu.Unlock()
-}
-
 // settle ends n of what is owed. e.mu is held.
 func (e *endpoint) settle(n int) {
 	e.owed -= n

@@ -44,7 +44,7 @@ func TestMetrics(t *testing.T) {
 	for range 2 {
 		srv := serve(t, conn, natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) { _ = r.Respond(nil) }})
 		for range 3 {
-			if _, err := calls.Call(within(t, patience), "auth.v1.token.check", "id", nil); err != nil {
+			if _, err := calls.Call(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -81,7 +81,7 @@ func TestDroppedStaysCounted(t *testing.T) {
 	s := natstest.Run(t, "")
 	conn, asking := connect(t, s, "tokencheck"), connect(t, s, "callout")
 	srv := serve(t, conn, natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) { _ = r.Respond(nil) }})
-	if _, err := caller(t, asking).Call(within(t, patience), "auth.v1.token.check", "id", nil); err != nil {
+	if _, err := caller(t, asking).Call(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := srv.HoldAtMost("check", 1); err != nil {

@@ -107,7 +107,7 @@ func TestServeCounts(t *testing.T) {
 			if i >= good {
 				data = "bad"
 			}
-			reply, err := calls.Call(within(t, patience), "auth.v1.token.check", "id", []byte(data))
+			reply, err := calls.Call(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id", Data: []byte(data)})
 			if i >= good {
 				wantCode(t, err, wire.TokenExpired)
 			} else if err != nil || string(reply) != "good "+data {
@@ -163,7 +163,7 @@ func TestCallHandsDownBudgetAndID(t *testing.T) {
 	}})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	reply, err := caller(t, connect(t, s, "callout")).Call(ctx, "auth.v1.token.check", "my-id", nil)
+	reply, err := caller(t, connect(t, s, "callout")).Call(ctx, natsx.Outgoing{Subject: "auth.v1.token.check", ID: "my-id"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestCall(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := natstest.Run(t, "")
 			attempts := replica(t, s, test.script)
-			reply, err := caller(t, connect(t, s, "callout")).Call(within(t, test.budget), "auth.v1.token.check", "id", nil)
+			reply, err := caller(t, connect(t, s, "callout")).Call(within(t, test.budget), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"})
 			if test.code != 0 {
 				wantCode(t, err, test.code)
 			} else if err != nil || string(reply) != test.want {
@@ -255,12 +255,12 @@ func TestCall(t *testing.T) {
 func TestCallWithoutResponders(t *testing.T) {
 	s := natstest.Run(t, "")
 	calls := caller(t, connect(t, s, "callout"))
-	_, err := calls.Call(within(t, 200*time.Millisecond), "auth.v1.token.check", "id", nil)
+	_, err := calls.Call(within(t, 200*time.Millisecond), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"})
 	wantCode(t, err, wire.TokencheckUnavailable)
 
 	result := make(chan error, 1)
 	go func() {
-		_, err := calls.Call(within(t, patience), "auth.v1.token.check", "id", nil)
+		_, err := calls.Call(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"})
 		result <- err
 	}()
 	replica(t, s, func(_ int32, m *nats.Msg) { respond(m, "good") })
@@ -268,9 +268,9 @@ func TestCallWithoutResponders(t *testing.T) {
 		t.Errorf("a replica that came while the call waited: %v", err)
 	}
 
-	_, err = calls.Call(t.Context(), "auth.v1.token.check", "id", nil)
+	_, err = calls.Call(t.Context(), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"})
 	wantCode(t, err, wire.Internal) // no deadline
-	_, err = calls.Call(within(t, time.Millisecond), "auth.v1.token.check", "id", nil)
+	_, err = calls.Call(within(t, time.Millisecond), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"})
 	wantCode(t, err, wire.OutOfTime)
 }
 
@@ -284,12 +284,12 @@ func TestCallWhileDisconnected(t *testing.T) {
 	s.Shutdown()
 	s.WaitForShutdown()
 	natstest.Eventually(t, "the client noticed", func() bool { return !c.IsConnected() })
-	_, err := calls.Call(within(t, 100*time.Millisecond), "auth.v1.token.check", "id", nil)
+	_, err := calls.Call(within(t, 100*time.Millisecond), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"})
 	wantCode(t, err, wire.TokencheckUnavailable)
 
 	result := make(chan error, 1)
 	go func() {
-		_, err := calls.Call(within(t, patience), "auth.v1.token.check", "id", nil)
+		_, err := calls.Call(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"})
 		result <- err
 	}()
 	replica(t, natstest.RunOptions(t, opts), func(_ int32, m *nats.Msg) { respond(m, "good") })
@@ -326,7 +326,7 @@ func TestRepliesCannotBeForged(t *testing.T) {
 	}
 	calls := caller(t, c)
 	for _, want := range []string{"first", "second"} {
-		if reply, err := calls.Call(within(t, patience), "auth.v1.token.check", "id", nil); err != nil || string(reply) != want {
+		if reply, err := calls.Call(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"}); err != nil || string(reply) != want {
 			t.Fatalf("%q, %v; want %q", reply, err, want)
 		}
 	}
@@ -344,7 +344,7 @@ func TestDrainAnswersWhatItTook(t *testing.T) {
 	results := make(chan error, 5)
 	for range cap(results) {
 		go func() {
-			_, err := calls.Call(within(t, 2*patience), "auth.v1.token.check", "id", []byte("x"))
+			_, err := calls.Call(within(t, 2*patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id", Data: []byte("x")})
 			results <- err
 		}()
 	}
@@ -363,7 +363,7 @@ func TestDrainAnswersWhatItTook(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Drain(within(t, patience)) }()
 	natstest.Eventually(t, "the subscription is gone", func() bool {
-		_, err := calls.Call(within(t, 50*time.Millisecond), "auth.v1.token.check", "id", nil)
+		_, err := calls.Call(within(t, 50*time.Millisecond), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"})
 		return err != nil
 	})
 	select {
@@ -479,10 +479,10 @@ func TestLeastPermissions(t *testing.T) {
 	}})
 	c := connectWith(t, top.NATS("callout", s), "callout")
 	calls := caller(t, c)
-	if reply, err := calls.Call(within(t, patience), "auth.v1.token.check", "id", []byte("x")); err != nil || string(reply) != "x" {
+	if reply, err := calls.Call(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id", Data: []byte("x")}); err != nil || string(reply) != "x" {
 		t.Errorf("%q, %v", reply, err)
 	}
-	_, err := calls.Call(within(t, patience), "auth.v1.token.check", "id", nil)
+	_, err := calls.Call(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"})
 	wantCode(t, err, wire.BadRequest)
 	if m, err := c.Request("auth.kick."+s.ID(), []byte(`{"cid":0}`), patience); err != nil || len(m.Data) == 0 {
 		t.Errorf("KICK: %v", err)

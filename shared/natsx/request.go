@@ -1,6 +1,7 @@
 package natsx
 
 import (
+	"context"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -24,11 +25,7 @@ type Request struct {
 
 	reply    string
 	endpoint *endpoint
-	// replies, item and itemBudget are of a request that came in a batch; replies is nil for others.
-	replies    *replies
-	item       string
-	itemBudget time.Duration
-	context    deadlineContext
+	context  deadlineContext
 	// budget and deadline are what the request came with; started is when its handler was.
 	budget   time.Duration
 	deadline time.Time
@@ -52,9 +49,6 @@ func (r *Request) Respond(data []byte) error {
 	if r.answered.Swap(true) {
 		return nil
 	}
-	if r.replies != nil {
-		return r.replies.add(&wire.BatchReply{ID: r.item, Body: data})
-	}
 	return r.endpoint.publish(&nats.Msg{Subject: r.reply, Data: data})
 }
 
@@ -69,9 +63,6 @@ func (r *Request) Fail(e *wire.Error) error {
 	if err != nil {
 		return err
 	}
-	if r.replies != nil {
-		return r.replies.add(&wire.BatchReply{ID: r.item, Code: e.Code, Body: body})
-	}
 	return r.endpoint.publish(&nats.Msg{
 		Subject: r.reply,
 		Header: nats.Header{
@@ -82,27 +73,35 @@ func (r *Request) Fail(e *wire.Error) error {
 	})
 }
 
+// HandOn sends data to subject as this request, whose requester then has its answer from there: its ID, its place for the reply
+// and what is left of its budget go along. ctx is the handler's. It fails when it could not be sent, or too little time is
+// left for the way; the request is then still to be answered.
+func (r *Request) HandOn(ctx context.Context, subject string, data []byte) error {
+	deadline, _ := ctx.Deadline()
+	left := time.Until(deadline) - hopShave
+	if left <= 0 {
+		return wire.Fail(wire.OutOfTime, "", nil)
+	}
+	if r.answered.Swap(true) {
+		return nil
+	}
+	m := newMessage(subject, r.reply, r.ID, left, data)
+	r.span.Inject(m.Header)
+	err := r.endpoint.publish(m)
+	r.answered.Store(err == nil)
+	return err
+}
+
 // Count counts e as this request's error without an answer: for a requester that must not get one.
 func (r *Request) Count(e *wire.Error) {
 	if !r.answered.Swap(true) {
 		r.endpoint.count(e)
 		r.span.Fail(e.Code.String())
-		r.leave()
-	}
-}
-
-// leave ends r without an answer, so that the answers to its batch do not wait for it.
-func (r *Request) leave() {
-	if r.replies != nil {
-		r.replies.leave()
 	}
 }
 
 // headerBudget is how long r may take by its own header, DefaultBudget when that is absent or not a duration.
 func headerBudget(r *Request) time.Duration {
-	if r.replies != nil {
-		return min(r.itemBudget, maxBudget)
-	}
 	text := r.Header.Get(wire.HeaderBudget)
 	if text == "" {
 		return DefaultBudget

@@ -23,14 +23,9 @@ func (e *endpoint) sort() {
 		list := e.unsorted[:n:n]
 		e.unsorted = e.unsorted[n:]
 		e.mu.Unlock()
-		e.place(list)
+		for _, r := range list { // may take a while, so e.mu is not held
+			e.admission.place(r)
+		}
 		e.admit(list, time.Now())
-	}
-}
-
-// place finds the lanes of requests. It may take a while, so e.mu is not held.
-func (e *endpoint) place(list []*Request) {
-	for _, r := range list {
-		e.admission.place(r)
 	}
 }

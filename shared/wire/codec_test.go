@@ -41,6 +41,8 @@ var decide = wire.DecideRequest{
 	},
 }
 
+var handedOn = wire.DecideRequest{Token: decide.Token, Client: decide.Client, HandedOn: &wire.HandedOn{CheckMicros: 87}}
+
 var grant = wire.Grant{
 	Rule: "device", Device: "sensor-a", Account: "DEVICES",
 	Publish:           wire.Permissions{Allow: []string{"device-state.sensor-a", "_INBOX.>"}},
@@ -88,6 +90,25 @@ func TestGoldens(t *testing.T) {
 	token := wire.Fail(wire.KeyUnknown, "known a b", nil)
 	token.Token = &wire.TokenName{Check: "key", Issuer: "https://zitadel.example.com", KeyID: "c"}
 	golden(t, "error_token", token)
+
+	golden(t, "check_request_handed_on", &wire.CheckRequest{Token: "header.payload.signature", Client: &decide.Client})
+	golden(t, "decide_request_handed_on", &handedOn)
+	golden(t, "verified_granted", handedOn.Answer(&grant))
+	refusal := wire.Fail(wire.NoMatchingRule, "", nil)
+	refusal.Verified = handedOn.Answer(nil)
+	golden(t, "error_verified", refusal)
+}
+
+// TestEncodeHandedOn: an encoded token takes part in a message as it stands.
+func TestEncodeHandedOn(t *testing.T) {
+	token, err := wire.Encode(&handedOn.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := wire.Encode(&handedOn)
+	if got := wire.EncodeHandedOn(token, &handedOn.Client, handedOn.HandedOn); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("wrote\n%s, want\n%s, %v", got, want, err)
+	}
 }
 
 // TestReasonsAreAppendOnly holds the table against a list that only grows.

@@ -9,15 +9,16 @@ import (
 // Members of each object, as types.go tags them. encoding/json would take one in another case for them; a
 // strictjson.Object refuses it.
 var (
-	checkRequestMembers  = []string{"token", "cert_sha256"}
-	verifiedMembers      = []string{"issuer", "subject", "expires_at", "issued_at", "kid", "alg", "token_id", "roles", "metadata", "claims", "key_set"}
-	decideRequestMembers = []string{"token", "client"}
+	checkRequestMembers  = []string{"token", "cert_sha256", "client"}
+	verifiedMembers      = []string{"issuer", "subject", "expires_at", "issued_at", "kid", "alg", "token_id", "roles", "metadata", "claims", "key_set", "grant", "check_us"}
+	decideRequestMembers = []string{"token", "client", "handed_on"}
+	handedOnMembers      = []string{"check_us"}
 	clientMembers        = []string{"host", "id", "kind", "type", "name", "user", "mqtt_client_id", "tls", "server_id", "server_name"}
 	clientTLSMembers     = []string{"subject", "dns", "uris", "emails", "sha256"}
 	grantMembers         = []string{"rule", "device", "account", "publish", "subscribe", "responses", "max_session_s", "policy_generation", "policy_hash"}
 	permissionsMembers   = []string{"allow", "deny"}
 	responsesMembers     = []string{"max", "ttl_ms"}
-	errorMembers         = []string{"code", "reason", "detail", "token", "policy"}
+	errorMembers         = []string{"code", "reason", "detail", "token", "policy", "verified"}
 	tokenNameMembers     = []string{"check", "issuer", "kid"}
 	policyNameMembers    = []string{"rule", "device", "generation", "hash"}
 )
@@ -30,6 +31,11 @@ func (m *CheckRequest) read(r *strictjson.Reader) {
 			m.Token = r.Text()
 		case "cert_sha256":
 			m.CertificateSHA256 = r.Text()
+		case "client":
+			if !r.Null() {
+				m.Client = &Client{}
+				m.Client.read(r)
+			}
 		default:
 			r.Skip()
 		}
@@ -62,6 +68,13 @@ func (m *Verified) read(r *strictjson.Reader) {
 			m.Claims = r.Raw()
 		case "key_set":
 			m.KeySet = r.Text()
+		case "grant":
+			if !r.Null() {
+				m.Grant = &Grant{}
+				m.Grant.read(r)
+			}
+		case "check_us":
+			m.CheckMicros = r.Int(64)
 		default:
 			r.Skip()
 		}
@@ -76,6 +89,23 @@ func (m *DecideRequest) read(r *strictjson.Reader) {
 			m.Token.read(r)
 		case "client":
 			m.Client.read(r)
+		case "handed_on":
+			if !r.Null() {
+				m.HandedOn = &HandedOn{}
+				m.HandedOn.read(r)
+			}
+		default:
+			r.Skip()
+		}
+	}
+}
+
+func (m *HandedOn) read(r *strictjson.Reader) {
+	o := strictjson.Object{Names: handedOnMembers}
+	for r.Member(&o) {
+		switch o.Name {
+		case "check_us":
+			m.CheckMicros = r.Int(64)
 		default:
 			r.Skip()
 		}
@@ -213,6 +243,11 @@ func (m *Error) read(r *strictjson.Reader) {
 			if !r.Null() {
 				m.Policy = &PolicyName{}
 				m.Policy.read(r)
+			}
+		case "verified":
+			if !r.Null() {
+				m.Verified = &Verified{}
+				m.Verified.read(r)
 			}
 		default:
 			r.Skip()

@@ -12,6 +12,9 @@ func (m *CheckRequest) append(b []byte) []byte {
 	b = append(b, '{')
 	b = strictjson.AppendText(member(b, "token"), m.Token)
 	b = appendText(b, "cert_sha256", m.CertificateSHA256)
+	if m.Client != nil {
+		b = m.Client.append(member(b, "client"))
+	}
 	return append(b, '}')
 }
 
@@ -28,20 +31,39 @@ func (m *Verified) append(b []byte) []byte {
 	if len(m.Metadata) > 0 {
 		b = strictjson.AppendTextMap(member(b, "metadata"), m.Metadata)
 	}
-	b = member(b, "claims")
-	if len(m.Claims) == 0 {
-		b = append(b, "null"...)
-	} else {
-		b = append(b, m.Claims...)
+	if len(m.Claims) > 0 {
+		b = append(member(b, "claims"), m.Claims...)
 	}
 	b = appendText(b, "key_set", m.KeySet)
+	if m.Grant != nil {
+		b = m.Grant.append(member(b, "grant"))
+	}
+	b = appendInt(b, "check_us", m.CheckMicros)
 	return append(b, '}')
 }
 
 func (m *DecideRequest) append(b []byte) []byte {
 	b = append(b, '{')
 	b = m.Token.append(member(b, "token"))
-	b = m.Client.append(member(b, "client"))
+	return appendRest(b, &m.Client, m.HandedOn)
+}
+
+// EncodeHandedOn returns a DecideRequest whose Token is the encoded Verified, as it stands.
+func EncodeHandedOn(verified []byte, c *Client, h *HandedOn) []byte {
+	b := make([]byte, 0, len(verified)+1024)
+	b = append(b, '{')
+	b = append(member(b, "token"), verified...)
+	return appendRest(b, c, h)
+}
+
+// appendRest ends a DecideRequest after its Token.
+func appendRest(b []byte, c *Client, h *HandedOn) []byte {
+	b = c.append(member(b, "client"))
+	if h != nil {
+		b = append(member(b, "handed_on"), '{')
+		b = appendInt(b, "check_us", h.CheckMicros)
+		b = append(b, '}')
+	}
 	return append(b, '}')
 }
 
@@ -117,6 +139,9 @@ func (m *Error) append(b []byte) []byte {
 		b = appendUint(b, "generation", p.Generation)
 		b = appendText(b, "hash", p.Hash)
 		b = append(b, '}')
+	}
+	if m.Verified != nil {
+		b = m.Verified.append(member(b, "verified"))
 	}
 	return append(b, '}')
 }

@@ -14,7 +14,9 @@ type Error struct {
 	Token *TokenName `json:"token,omitempty"`
 	// Policy names the policy that refused, nil when none did.
 	Policy *PolicyName `json:"policy,omitempty"`
-	Cause  error       `json:"-"`
+	// Verified is whose token policy refused, when tokencheck handed it on; see DecideRequest.
+	Verified *Verified `json:"verified,omitempty"`
+	Cause    error     `json:"-"`
 }
 
 // TokenName says which check a token failed, and what it names, for the record. It is not verified.

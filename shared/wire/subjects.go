@@ -43,9 +43,9 @@ const (
 	MaxCheckRequestBytes = 6*MaxTokenBytes + 4<<10
 	// MaxClaimsBytes bounds the claims that tokencheck hands on.
 	MaxClaimsBytes = MaxTokenBytes
-	// MaxDecideRequestBytes bounds a DecideRequest and, with it, a CheckReply.
+	// MaxDecideRequestBytes bounds a DecideRequest and, with it, a Verified without a Grant.
 	MaxDecideRequestBytes = 64 << 10
-	// MaxGrantBytes bounds a Grant.
+	// MaxGrantBytes bounds a Grant, and a Verified with one.
 	MaxGrantBytes = 256 << 10
 	// MaxDepth bounds how deep a message may nest.
 	MaxDepth = 16
@@ -68,14 +68,15 @@ func NewSubjects(prefix string) (Subjects, error) {
 	return Subjects{prefix: prefix}, nil
 }
 
-// TokenCheck is where tokencheck validates a token: CheckRequest, answered by Verified or Error.
+// TokenCheck is where tokencheck validates a token: CheckRequest, answered by Verified or Error, of policy's where it hands on.
 func (s Subjects) TokenCheck() string { return s.prefix + ".v1.token.check" }
 
 // TokenExplain is where tokencheck says how it judges the token of a CheckRequest; for operators, with a permission of
 // its own.
 func (s Subjects) TokenExplain() string { return s.prefix + ".v1.token.explain" }
 
-// PolicyDecide is where policy turns a verified token into a grant: DecideRequest, answered by Grant or Error.
+// PolicyDecide is where policy turns a verified token into a grant: DecideRequest, answered by Grant (Verified when it was handed
+// on) or Error.
 func (s Subjects) PolicyDecide() string { return s.prefix + ".v1.policy.decide" }
 
 // PolicyExplain is where policy says how it decides a DecideRequest; for operators, with a permission of its own.

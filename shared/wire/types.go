@@ -9,6 +9,9 @@ type CheckRequest struct {
 	// CertificateSHA256 is the base64url SHA-256 of the client's leaf certificate in DER when the server verified one
 	// (RFC 8705, x5t#S256), else empty.
 	CertificateSHA256 string `json:"cert_sha256,omitempty"`
+	// Client is the connection, when a good token is to be handed on to policy at once: what comes back is then policy's answer
+	// about the two, a Verified with Grant or an Error. tokencheck may answer as it does without Client all the same.
+	Client *Client `json:"client,omitempty"`
 }
 
 // Verified is a token that passed every check of its issuer. Times are Unix seconds.
@@ -33,9 +36,13 @@ type Verified struct {
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// Claims is the token's payload as it was signed, of an opaque token what the provider's introspection says about it: one
 	// JSON object without duplicate members, at most MaxClaimsBytes.
-	Claims json.RawMessage `json:"claims"`
+	Claims json.RawMessage `json:"claims,omitempty"`
 	// KeySet identifies the key set that verified the token, for comparison between replicas.
 	KeySet string `json:"key_set,omitempty"`
+	// Grant is policy's answer where tokencheck handed the token on; nil where it did not. Claims, Roles and Metadata are then
+	// left out, and CheckMicros is what tokencheck said of itself.
+	Grant       *Grant `json:"grant,omitempty"`
+	CheckMicros int64  `json:"check_us,omitempty"`
 }
 
 // Client is what nats-server says about the connection. Name, User and MQTTClientID are chosen by the client and
@@ -62,10 +69,26 @@ type ClientTLS struct {
 	SHA256  string   `json:"sha256,omitempty"` // as CertificateSHA256
 }
 
-// DecideRequest asks what a verified token may do.
+// DecideRequest asks what a verified token may do: a Grant.
 type DecideRequest struct {
 	Token  Verified `json:"token"`
 	Client Client   `json:"client"`
+	// HandedOn is there when tokencheck hands on a CheckRequest. Who waits for the answer has not seen the Token, and gets a
+	// Verified with the Grant, or an Error with the Verified.
+	HandedOn *HandedOn `json:"handed_on,omitempty"`
+}
+
+// HandedOn is what tokencheck says of itself in a request that it hands on.
+type HandedOn struct {
+	CheckMicros int64 `json:"check_us,omitempty"` // what the check took, in microseconds
+}
+
+// Answer returns what who did not see the token is told of it, with the grant, which may be nil.
+func (q *DecideRequest) Answer(g *Grant) *Verified {
+	v := q.Token
+	v.Claims, v.Roles, v.Metadata = nil, nil, nil
+	v.Grant, v.CheckMicros = g, q.HandedOn.CheckMicros
+	return &v
 }
 
 // Grant is what one connection may do. A side (Publish, Subscribe) with no Allow admits nothing on that side: the

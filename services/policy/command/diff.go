@@ -42,8 +42,8 @@ func diff(_ context.Context, c *call) error {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, wire.MaxDecideRequestBytes+1)
 	for lines.Scan() {
-		if line := bytes.TrimSpace(lines.Bytes()); len(line) == 0 || wire.IsBatchRequestLine(line) {
-			continue // several requests share a message while there are many
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
 		}
 		total++
 		q, err := wire.Decode[wire.DecideRequest](lines.Bytes(), wire.MaxDecideRequestBytes)

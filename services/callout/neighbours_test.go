@@ -1,0 +1,169 @@
+package callout
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap/zaptest"
+
+	"harmony.internal/authcallout/shared/natstest"
+	"harmony.internal/authcallout/shared/natsx"
+	"harmony.internal/authcallout/shared/wire"
+)
+
+// near is a server with a remote on it, and connections for what it asks.
+type near struct {
+	remote             *remote
+	tokencheck, policy *nats.Conn
+}
+
+func newNear(t *testing.T) *near {
+	t.Helper()
+	s := natstest.Run(t, "")
+	conn, err := natsx.Connect(natsx.Config{URLs: []string{s.ClientURL()}}, wire.QueueCallout, zaptest.NewLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	if err := conn.WaitConnected(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n := &near{remote: must(newRemote(conn, must(wire.NewSubjects("")))), tokencheck: natstest.Connect(t, s), policy: natstest.Connect(t, s)}
+	return n
+}
+
+// check asks as a login with this budget does.
+func (n *near) check(t *testing.T, budget time.Duration) (*wire.Verified, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), budget)
+	defer cancel()
+	return n.remote.check(ctx, "id", &wire.CheckRequest{Token: deviceToken, Client: &wire.Client{Host: "192.0.2.7"}})
+}
+
+const longBudget = 20 * time.Second
+
+// fakeTokencheck counts how often it is asked to hand on, and how often not.
+func (n *near) fakeTokencheck(t *testing.T) (handOn, alone *atomic.Int32) {
+	t.Helper()
+	handOn, alone = new(atomic.Int32), new(atomic.Int32)
+	natstest.FakeTokencheck(t, n.tokencheck, func(q *wire.CheckRequest) (*wire.Verified, *wire.Error) {
+		if q.Client == nil {
+			alone.Add(1)
+		} else {
+			handOn.Add(1)
+		}
+		return goodToken(q)
+	})
+	return handOn, alone
+}
+
+func TestCheckIsHandedOn(t *testing.T) {
+	n := newNear(t)
+	_, alone := n.fakeTokencheck(t)
+	natstest.FakePolicy(t, n.policy, func(q *wire.DecideRequest) (*wire.Grant, *wire.Error) {
+		if q.Client.Host != "192.0.2.7" || q.Token.Subject != "314159" || len(q.Token.Claims) == 0 {
+			t.Errorf("policy is asked about %+v", q)
+		}
+		return deviceGrant(), nil
+	})
+	v, err := n.check(t, longBudget)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Grant == nil || v.Grant.Device != "sensor-a" || v.Issuer != "https://idp.example.com" || v.Subject != "314159" || v.CheckMicros != 1 {
+		t.Errorf("%+v", v)
+	}
+	if alone.Load() != 0 {
+		t.Error("tokencheck was asked more than once")
+	}
+}
+
+// A refusal of policy says whose token it was.
+func TestRefusalOfWhatWasHandedOn(t *testing.T) {
+	n := newNear(t)
+	n.fakeTokencheck(t)
+	natstest.FakePolicy(t, n.policy, func(*wire.DecideRequest) (*wire.Grant, *wire.Error) {
+		return nil, wire.Fail(wire.NoMatchingRule, "", nil)
+	})
+	_, err := n.check(t, longBudget)
+	fail := asFailure(err)
+	if fail.Code != wire.NoMatchingRule || fail.Verified == nil || fail.Verified.Subject != "314159" || fail.Verified.Grant != nil {
+		t.Errorf("%v, of %+v", fail, fail.Verified)
+	}
+}
+
+// Nobody says that what was handed on met no policy: the next attempt is tokencheck's alone.
+func TestHandedOnToNobody(t *testing.T) {
+	n := newNear(t)
+	handOn, alone := n.fakeTokencheck(t)
+	v, err := n.check(t, 2*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Grant != nil || len(v.Claims) == 0 || handOn.Load() != 1 || alone.Load() != 1 {
+		t.Errorf("%+v after %d and %d attempts", v, handOn.Load(), alone.Load())
+	}
+}
+
+// A policy of a release before answers what it takes for an ordinary request. Replicas of two releases must not cost a client.
+func TestHandedOnToAnEarlierRelease(t *testing.T) {
+	n := newNear(t)
+	handOn, alone := n.fakeTokencheck(t)
+	grant := must(wire.Encode(deviceGrant()))
+	if _, err := n.policy.QueueSubscribe("auth.v1.policy.decide", wire.QueuePolicy, func(m *nats.Msg) { _ = m.Respond(grant) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.policy.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		v, err := n.check(t, longBudget)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.Grant != nil || v.Subject != "314159" || len(v.Claims) == 0 {
+			t.Errorf("%+v", v)
+		}
+	}
+	if handOn.Load() != 1 || alone.Load() != 3 {
+		t.Errorf("tokencheck was asked to hand on %d times, and %d times not to; want 1 and 3", handOn.Load(), alone.Load())
+	}
+}
+
+func TestCheckWithoutHandingOn(t *testing.T) {
+	for name, row := range map[string]struct {
+		reply wire.Verified
+		code  wire.Code
+	}{
+		"a tokencheck of a release before": {reply: *verified(time.Now().Add(time.Hour))},
+		"no subject":                       {reply: wire.Verified{Issuer: "i", ExpiresAt: 1, Claims: []byte(`{}`)}, code: wire.BadReply},
+		"no end":                           {reply: wire.Verified{Issuer: "i", Subject: "s", Claims: []byte(`{}`)}, code: wire.BadReply},
+		"no claims":                        {reply: wire.Verified{Issuer: "i", Subject: "s", ExpiresAt: 1}, code: wire.BadReply},
+		"nothing":                          {code: wire.BadReply},
+		"a grant without a token":          {reply: wire.Verified{Grant: deviceGrant()}, code: wire.BadReply},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNear(t)
+			data := must(wire.Encode(&row.reply))
+			if _, err := n.tokencheck.QueueSubscribe("auth.v1.token.check", wire.QueueTokencheck, func(m *nats.Msg) { _ = m.Respond(data) }); err != nil {
+				t.Fatal(err)
+			}
+			if err := n.tokencheck.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			v, err := n.check(t, longBudget)
+			if row.code != 0 {
+				if got := wire.CodeOf(err); err == nil || got != row.code {
+					t.Errorf("%+v, %v; want %v", v, err, row.code)
+				}
+				return
+			}
+			if err != nil || v.Grant != nil || v.Subject != "314159" {
+				t.Errorf("%+v, %v", v, err)
+			}
+		})
+	}
+}
