@@ -132,6 +132,9 @@ func TestCertificateBoundTokens(t *testing.T) {
 			} {
 				name := strings.ReplaceAll(tt.name, " ", "-")
 				nc, err := tt.connect(name, tt.token)
+				for try := 0; errors.Is(err, nats.ErrTLS) && try < 10; try++ { // refused before the client had written all that it had to say
+					nc, err = tt.connect(name, tt.token)
+				}
 				if (err == nil) != (tt.reason == "") || (err != nil && !errors.Is(err, nats.ErrAuthorization)) {
 					t.Errorf("%s: %v", tt.name, err)
 				}
@@ -139,8 +142,13 @@ func TestCertificateBoundTokens(t *testing.T) {
 					t.Cleanup(nc.Close)
 				}
 				records := c.Decided(t, name)
-				if len(records) != 1 || records[0].Text(logx.Reason) != tt.reason {
-					t.Errorf("%s: %v, want reason %q", tt.name, records, tt.reason)
+				if len(records) == 0 {
+					t.Errorf("%s: no record", tt.name)
+				}
+				for _, r := range records {
+					if r.Text(logx.Reason) != tt.reason {
+						t.Errorf("%s: %v, want reason %q", tt.name, r, tt.reason)
+					}
 				}
 			}
 		})

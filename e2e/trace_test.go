@@ -56,11 +56,11 @@ func TestTrace(t *testing.T) {
 						logins[outcome] = spans
 					}
 				}
-				return len(byTrace) == 2 && len(logins["admitted"]) == 7 && len(logins["denied"]) == 6
+				return len(byTrace) == 2 && len(logins["admitted"]) == 6 && len(logins["denied"]) == 5
 			})
 			parents := map[string]string{
 				"open": "callout auth", "call tokencheck": "callout auth", "tokencheck check": "call tokencheck",
-				"call policy": "callout auth", "policy decide": "call policy", "mint": "callout auth",
+				"policy decide": "tokencheck check", "mint": "callout auth",
 			}
 			for outcome, spans := range logins {
 				root := spans["callout auth"]
