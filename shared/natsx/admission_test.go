@@ -197,6 +197,18 @@ func TestLimitFollowsTheHandlers(t *testing.T) {
 	}
 }
 
+func TestLimitTellsSlowFromFast(t *testing.T) {
+	const budget = 1600 * time.Millisecond
+	l := newLimit(4096)
+	l.windowEnd = at(time.Hour)
+	l.observe(budget/slowShare, budget, at(0))
+	l.observe(budget/slowShare+1, budget, at(0))
+	l.observe(budget/slowShare+1, 2*budget, at(0))
+	if l.slow != 1 || l.fast != 2 {
+		t.Errorf("%d slow and %d fast, want 1 and 2", l.slow, l.fast)
+	}
+}
+
 func TestRetryBudget(t *testing.T) {
 	b := retryBudget{stock: retryStock}
 	further := 0

@@ -11,7 +11,7 @@ const (
 	limitStart = 256
 	limitFloor = 64
 	// slowShare of the budget is what a handler may take before it counts as slow.
-	slowShare = 8
+	slowShare = 16
 	// fewFast: with less than one handler in so many fast, all count as slow.
 	fewFast = 10
 	// limitMinimumSamples: fewer than this say nothing.
