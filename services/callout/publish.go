@@ -66,9 +66,11 @@ func (p *publisher) counts() (published, dropped int64) {
 
 // run publishes until ctx ends, and then what is left.
 func (p *publisher) run(ctx context.Context, conn *natsx.Conn, log *zap.Logger) {
-	p.permission = conn.Permission(p.subjects.Decision(""), func(err error) {
-		log.Warn("decisions are not published: give this user the permission to publish them, or set publish_decisions to false",
-			zap.String("subject", p.subjects.Decision("*")), zap.Error(err))
+	p.permission = conn.Permission(p.subjects.Decision(""), func(err error, first bool) {
+		if first {
+			log.Warn("decisions are not published: give this user the permission to publish them, or set publish_decisions to false",
+				zap.String("subject", p.subjects.Decision("*")), zap.Error(err))
+		}
 	})
 	encoder := newRecordEncoder()
 	for {

@@ -16,13 +16,20 @@ import (
 
 const decide = "auth.v1.policy.decide"
 
+// onward is the way to policy, on which nothing must be refused.
+func onward(t *testing.T, c *natsx.Conn) *natsx.Onward {
+	t.Helper()
+	return c.Onward(decide, func(err error) { t.Errorf("refused: %v", err) })
+}
+
 // TestHandOn: what tokencheck hands on is answered to the callout, with the least permissions, and many at once get their own answers.
 func TestHandOn(t *testing.T) {
 	top := natstest.Hardened(t, false)
 	s := top.Run(t)
 	tokencheck := connectWith(t, top.NATS("tokencheck", s), "tokencheck")
+	toPolicy := onward(t, tokencheck)
 	srv := serve(t, tokencheck, natsx.Endpoint{Handle: func(ctx context.Context, r *natsx.Request) {
-		if err := r.HandOn(ctx, decide, append([]byte("checked "), r.Data...)); err != nil {
+		if err := r.HandOn(ctx, toPolicy, append([]byte("checked "), r.Data...), nil); err != nil {
 			t.Error(err)
 		}
 		_ = r.Respond([]byte("no effect after it was handed on"))
@@ -69,19 +76,21 @@ func TestHandOnShavesTheBudget(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	tokencheck := connect(t, s, "tokencheck")
+	toPolicy := onward(t, tokencheck)
 	tooLate := func(ctx context.Context, r *natsx.Request) {
 		short, cancel := context.WithTimeout(ctx, time.Millisecond)
 		defer cancel()
-		wantCode(t, r.HandOn(short, decide, nil), wire.OutOfTime)
+		wantCode(t, r.HandOn(short, toPolicy, nil, nil), wire.OutOfTime)
 		_ = r.Respond([]byte("by itself"))
 	}
 	inTime := func(ctx context.Context, r *natsx.Request) {
-		if err := r.HandOn(ctx, decide, nil); err != nil {
+		if err := r.HandOn(ctx, toPolicy, nil, nil); err != nil {
 			t.Error(err)
 		}
 	}
 	var handle atomic.Value
-	serve(t, connect(t, s, "tokencheck"), natsx.Endpoint{Handle: func(ctx context.Context, r *natsx.Request) {
+	serve(t, tokencheck, natsx.Endpoint{Handle: func(ctx context.Context, r *natsx.Request) {
 		handle.Load().(func(context.Context, *natsx.Request))(ctx, r)
 	}})
 	calls := caller(t, connect(t, s, "callout"))
@@ -100,6 +109,53 @@ func TestHandOnShavesTheBudget(t *testing.T) {
 	}
 	handle.Store(tooLate)
 	ask("by itself")
+}
+
+// TestHandOnRefused: what the server does not let pass is answered here, all that is on its way, and the refusal is told once.
+func TestHandOnRefused(t *testing.T) {
+	s := natstest.Run(t, `authorization { users: [
+		{ user: callout, password: secret }
+		{ user: tokencheck, password: secret, permissions: { publish: { deny: ">" }, subscribe: ">", allow_responses: { max: 5, expires: "10s" } } }
+	] }`)
+	user := func(name string) natsx.Config {
+		return natsx.Config{URLs: []string{s.ClientURL()}, User: name, PasswordFile: secret(t, "secret")}
+	}
+	tokencheck := connectWith(t, user("tokencheck"), "tokencheck")
+	told := make(chan error, 100)
+	toPolicy := tokencheck.Onward(decide, func(err error) { told <- err })
+	const requests = 20
+	var come atomic.Int32
+	together := make(chan struct{})
+	serve(t, tokencheck, natsx.Endpoint{Handle: func(ctx context.Context, r *natsx.Request) {
+		if come.Add(1) == requests {
+			close(together)
+		}
+		<-together
+		if err := r.HandOn(ctx, toPolicy, []byte("onward"), []byte("otherwise "+r.ID)); err != nil {
+			t.Error(err)
+		}
+	}})
+	calls := caller(t, connectWith(t, user("callout"), "callout"))
+	var all sync.WaitGroup
+	for i := range requests {
+		all.Go(func() {
+			id := "id-" + string(rune('a'+i))
+			reply, err := calls.Call(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: id, Again: []byte("asked again")})
+			if err != nil || string(reply) != "otherwise "+id {
+				t.Errorf("%q, %v", reply, err)
+			}
+		})
+	}
+	all.Wait()
+	if toPolicy.Open() {
+		t.Error("the way counts as open")
+	}
+	<-told
+	select {
+	case err := <-told:
+		t.Errorf("told again: %v", err)
+	default:
+	}
 }
 
 // TestAgain: a further attempt sends what it is to send in place of the first, and one that nobody got is no attempt.

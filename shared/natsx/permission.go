@@ -1,37 +1,51 @@
 package natsx
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
+
+// askAgain is how long a refused permission counts as such on one connection: a reload of the server's configuration may give it and
+// leave the connection as it is.
+const askAgain = 5 * time.Minute
 
 // Permission is the right to publish below a prefix, for what works without it too. It counts as held until the server refuses a
-// message, and again with every new connection, which may have other permissions. Safe for concurrent use.
+// message; again after askAgain, and with every new connection, which may have other permissions. Safe for concurrent use.
 type Permission struct {
-	conn *Conn
-	// refused says that it was refused, as of the reconnectth connection.
-	refused   atomic.Bool
+	reconnects func() uint64
+	// refused is when it was refused last, in nanoseconds since 1970, 0 while it counts as held; reconnect is in which connection.
+	refused   atomic.Int64
 	reconnect atomic.Uint64
+	// told is the connection of which the refusal was told, plus 1.
+	told atomic.Uint64
 }
 
 // Permission returns the right to publish below prefix; see OnRefused, of which it is the one f. refused is called, in place of the
-// log, with the first refusal of each connection.
-func (c *Conn) Permission(prefix string, refused func(error)) *Permission {
-	p := &Permission{conn: c}
-	c.OnRefused(prefix, func(err error) {
-		p.reconnect.Store(c.Stats().Reconnects)
-		if !p.refused.Swap(true) {
-			refused(err)
-		}
-	})
+// log, with every refusal, of which there are some when several messages are on their way; first says that it is the first of this
+// connection.
+func (c *Conn) Permission(prefix string, refused func(err error, first bool)) *Permission {
+	p := &Permission{reconnects: func() uint64 { return c.Stats().Reconnects }}
+	c.OnRefused(prefix, func(err error) { refused(err, p.lose()) })
 	return p
 }
 
 // Held reports whether what is published now may arrive.
 func (p *Permission) Held() bool {
-	if !p.refused.Load() {
+	at := p.refused.Load()
+	if at == 0 {
 		return true
 	}
-	if p.conn.Stats().Reconnects == p.reconnect.Load() {
+	if p.reconnects() == p.reconnect.Load() && time.Since(time.Unix(0, at)) < askAgain {
 		return false
 	}
-	p.refused.Store(false)
+	p.refused.CompareAndSwap(at, 0)
 	return true
+}
+
+// lose takes note of a refusal, and reports whether it is the first of this connection.
+func (p *Permission) lose() (first bool) {
+	connection := p.reconnects()
+	p.reconnect.Store(connection)
+	p.refused.Store(time.Now().UnixNano())
+	return p.told.Swap(connection+1) != connection+1
 }

@@ -1,7 +1,6 @@
 package natsx
 
 import (
-	"context"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -71,25 +70,6 @@ func (r *Request) Fail(e *wire.Error) error {
 		},
 		Data: body,
 	})
-}
-
-// HandOn sends data to subject as this request, whose requester then has its answer from there: its ID, its place for the reply
-// and what is left of its budget go along. ctx is the handler's. It fails when it could not be sent, or too little time is
-// left for the way; the request is then still to be answered.
-func (r *Request) HandOn(ctx context.Context, subject string, data []byte) error {
-	deadline, _ := ctx.Deadline()
-	left := time.Until(deadline) - hopShave
-	if left <= 0 {
-		return wire.Fail(wire.OutOfTime, "", nil)
-	}
-	if r.answered.Swap(true) {
-		return nil
-	}
-	m := newMessage(subject, r.reply, r.ID, left, data)
-	r.span.Inject(m.Header)
-	err := r.endpoint.publish(m)
-	r.answered.Store(err == nil)
-	return err
 }
 
 // Count counts e as this request's error without an answer: for a requester that must not get one.
