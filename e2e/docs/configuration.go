@@ -29,7 +29,7 @@ func Configuration(root string) (string, error) {
 	var b strings.Builder
 	b.WriteString("# Configuration\n\n" + generated + `
 One YAML file for each process, named by ` + "`-config FILE`" + `. ` + "`-check-config`" + ` prints everything that is wrong, each problem with
-file, line, column and key, and exits with 2; with 0 when the file is good. Unknown and duplicate keys are refused. Secrets are paths to files; a relative path is
+file, line, column and key, and exits with 2; with 0 when the file is good, and with 1 when what it names is not, as an issuer that cannot be reached. Unknown and duplicate keys are refused. Secrets are paths to files; a relative path is
 looked for beside the configuration file. Durations are written ` + "`500ms`, `2s`, `1h30m`" + `.
 `)
 	src := sources{root: root, packages: map[string]*goPackage{}}

@@ -42,8 +42,8 @@ Every refusal and every trouble has one code. Codes are stable: rows are only ev
 text may. A device is never told the code; the operator finds it in the decision record and in ` + "`nats micro stats`" + `.
 
 **definite**: the answer is final, and the device is told "not authorized" with a signed response. **transient**: something is in
-trouble; the callout hangs up or stays silent, and the device comes back. Codes 3010 to 3017 are never answered: a request that
-does not verify has no sender to answer to.
+trouble; the callout hangs up or stays silent, and the device comes back. Codes 3010 to 3018 are never answered: a request that
+does not verify, or is of a server that is not known, has no sender to answer to.
 
 | code | name | class | what it means |
 |--:|---|---|---|

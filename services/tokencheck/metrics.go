@@ -18,7 +18,7 @@ var (
 		monitor.Label{Name: "result", Values: "accepted, refused, trouble"},
 		monitor.Label{Name: "reason", Values: "the names in docs/codes.md; none when accepted"})
 	metricHandedOn = monitor.NewMetric(monitor.Counter, "authcallout_handed_on_total",
-		"Accepted tokens that were handed on to policy at once. The others went back to the callout, which asks policy itself.")
+		"Accepted tokens that were handed on to policy at once, a few that nats-server then refused included. The others went back to the callout, which asks policy itself.")
 	metricKeySet = monitor.NewMetric(monitor.Gauge, "authcallout_keyset_info",
 		"Always 1; its label names the usable keys. Replicas that differ in it have different keys.",
 		labelIssuer, monitor.Label{Name: "key_set", Values: "the hash in force"})

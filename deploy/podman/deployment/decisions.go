@@ -14,7 +14,7 @@ import (
 	"harmony.internal/authcallout/shared/logx"
 )
 
-// Decision is one record of a callout, as it is in its log.
+// Decision is one record of a callout, as it is in its log: of a request, or of a login that nats-server ended by itself.
 type Decision struct {
 	Time  time.Time
 	Field map[string]any // by the names in logx
@@ -36,7 +36,7 @@ func readDecisions(log string) []Decision {
 	var all []Decision
 	for line := range strings.Lines(log) {
 		var field map[string]any
-		if json.Unmarshal([]byte(line), &field) != nil || field["msg"] != "decision" {
+		if json.Unmarshal([]byte(line), &field) != nil || field[logx.Outcome] == nil {
 			continue
 		}
 		at, _ := field["time"].(string)

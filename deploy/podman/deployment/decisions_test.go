@@ -9,6 +9,7 @@ import (
 const someLog = `{"level":"info","time":"2026-11-24T08:00:00.5Z","msg":"serving"}
 not JSON at all
 {"level":"info","time":"2026-11-24T08:00:01Z","msg":"decision","outcome":"admitted","device":"sensor-a","client_host":"192.0.2.1","total_ms":1.25}
+{"level":"warn","time":"2026-11-24T08:00:01.5Z","msg":"nats-server gave up a login that no callout decided","outcome":"unanswered","detail":"timeout","client_host":"192.0.2.9"}
 {"level":"info","time":"yesterday","msg":"decision","outcome":"denied"}
 `
 
@@ -30,15 +31,16 @@ func TestDecisionsThatCannotBeRead(t *testing.T) {
 
 func TestDecisions(t *testing.T) {
 	all := readDecisions(someLog + strings.Repeat("x", 2<<20) + "\n" + lastOfLog)
-	if len(all) != 2 {
-		t.Fatalf("%d decisions, want 2", len(all))
+	if len(all) != 3 {
+		t.Fatalf("%d decisions, want 3", len(all))
 	}
 	for name, c := range map[string]struct {
 		filter Filter
 		want   int
 	}{
-		"none":           {Filter{}, 2},
+		"none":           {Filter{}, 3},
 		"outcome":        {Filter{Outcome: "denied"}, 1},
+		"unanswered":     {Filter{Outcome: "unanswered", Client: "192.0.2.9"}, 1},
 		"reason":         {Filter{Reason: "token_expired"}, 1},
 		"device":         {Filter{Client: "sensor-a"}, 1},
 		"subject":        {Filter{Client: "42"}, 1},
@@ -59,7 +61,7 @@ func TestDecisions(t *testing.T) {
 	if err := printDecisions(&out, all); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"sensor-a", "token_expired", "2 decisions", "1  admitted", "1  denied token_expired", "total 1.2 1.2"} {
+	for _, want := range []string{"sensor-a", "token_expired", "3 decisions", "1  admitted", "1  unanswered", "1  denied token_expired", "total 1.2 1.2"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}
