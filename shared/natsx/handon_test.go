@@ -150,7 +150,9 @@ func TestHandOnRefused(t *testing.T) {
 	if toPolicy.Open() {
 		t.Error("the way counts as open")
 	}
-	<-told
+	if err := <-told; err == nil {
+		t.Error("told without a reason")
+	}
 	select {
 	case err := <-told:
 		t.Errorf("told again: %v", err)
