@@ -26,8 +26,13 @@ type remote struct {
 	twoStepsUntil atomic.Int64
 }
 
-// twoStepsFor is how long tokencheck is not asked to hand on after a replica of policy did not know what that is.
-const twoStepsFor = time.Minute
+// How long tokencheck is not asked to hand on.
+const (
+	// afterSilence: after what was to be handed on got no answer. Who asks policy itself is told at once when nobody serves it.
+	afterSilence = time.Second
+	// afterEarlierRelease: after a replica of policy did not know what that is.
+	afterEarlierRelease = time.Minute
+)
 
 // newRemote returns the neighbours below one prefix.
 func newRemote(c *natsx.Conn, subjects wire.Subjects) (*remote, error) {
@@ -35,6 +40,7 @@ func newRemote(c *natsx.Conn, subjects wire.Subjects) (*remote, error) {
 		Neighbour:     wire.QueueTokencheck,
 		Unavailable:   wire.TokencheckUnavailable,
 		MaxReplyBytes: wire.MaxGrantBytes,
+		HandsOn:       true,
 	})
 	if err != nil {
 		return nil, err
@@ -65,23 +71,43 @@ func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*w
 		}
 	}
 	// What is handed on may be lost where nobody would say so, because policy is away; a further attempt is tokencheck's alone.
-	reply, err := n.tokencheck.Call(ctx, natsx.Outgoing{Subject: n.subjects.TokenCheck(), ID: id, Data: first, Again: again})
+	answer, err := n.tokencheck.CallOnward(ctx, natsx.Outgoing{Subject: n.subjects.TokenCheck(), ID: id, Data: first, Again: again})
+	if handOn && !answer.HandedOn && (answer.Attempts > 1 || wire.CodeOf(err) == wire.TokencheckUnavailable) {
+		n.twoSteps(afterSilence)
+	}
 	if err != nil {
 		return nil, err
 	}
-	v, err := wire.Decode[wire.Verified](reply, wire.MaxGrantBytes)
+	v, err := wire.Decode[wire.Verified](answer.Data, wire.MaxGrantBytes)
 	if err != nil {
 		return nil, wire.Fail(wire.BadReply, "tokencheck", err)
 	}
-	if handOn && v.Issuer == "" && v.Grant == nil {
+	if answer.HandedOn && v.Issuer == "" && v.Grant == nil {
 		// A policy of a release before that does not know what was handed on, and sent a Grant alone.
-		n.twoStepsUntil.Store(time.Now().Add(twoStepsFor).UnixNano())
+		n.twoSteps(afterEarlierRelease)
 		return n.check(ctx, id, &alone)
 	}
-	if v.Issuer == "" || v.Subject == "" || v.ExpiresAt <= 0 || v.Grant == nil && (len(v.Claims) == 0 || len(v.Claims) > wire.MaxClaimsBytes) {
-		return nil, wire.Fail(wire.BadReply, "tokencheck: issuer, subject, expires_at or claims", nil)
+	switch {
+	case v.Issuer == "" || v.Subject == "" || v.ExpiresAt <= 0:
+		return nil, wire.Fail(wire.BadReply, "tokencheck: issuer, subject or expires_at", nil)
+	case answer.HandedOn != (v.Grant != nil):
+		// nats-server lets policy alone publish where what was handed on is answered: tokencheck grants nothing.
+		return nil, wire.Fail(wire.BadReply, "a grant not by way of policy, or none by way of it", nil)
+	case v.Grant == nil && (len(v.Claims) == 0 || len(v.Claims) > wire.MaxClaimsBytes):
+		return nil, wire.Fail(wire.BadReply, "tokencheck: claims", nil)
 	}
 	return v, nil
+}
+
+// twoSteps has tokencheck not be asked to hand on for this long, or for as long as it is not asked already.
+func (n *remote) twoSteps(lasts time.Duration) {
+	until := time.Now().Add(lasts).UnixNano()
+	for {
+		before := n.twoStepsUntil.Load()
+		if until <= before || n.twoStepsUntil.CompareAndSwap(before, until) {
+			return
+		}
+	}
 }
 
 func (n *remote) decide(ctx context.Context, id string, q *wire.DecideRequest) (*wire.Grant, error) {

@@ -2,6 +2,7 @@ package callout
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -106,6 +107,29 @@ func TestHandedOnToNobody(t *testing.T) {
 	if v.Grant != nil || len(v.Claims) == 0 || handOn.Load() != 1 || alone.Load() != 1 {
 		t.Errorf("%+v after %d and %d attempts", v, handOn.Load(), alone.Load())
 	}
+	// For a while the next ones need not find that out again.
+	if _, err := n.check(t, 2*time.Second); err != nil || handOn.Load() != 1 || alone.Load() != 2 {
+		t.Errorf("%v after %d and %d attempts", err, handOn.Load(), alone.Load())
+	}
+}
+
+// While policy is away a whole burst is lost on the way, more than the death of a replica costs, and each is asked for again.
+func TestManyHandedOnToNobody(t *testing.T) {
+	n := newNear(t)
+	handOn, alone := n.fakeTokencheck(t)
+	const logins = 1000
+	var all sync.WaitGroup
+	for range logins {
+		all.Go(func() {
+			if v, err := n.check(t, longBudget/2); err != nil || v.Grant != nil {
+				t.Errorf("%+v, %v", v, err)
+			}
+		})
+	}
+	all.Wait()
+	if handOn.Load() < logins/2 || alone.Load() < handOn.Load() {
+		t.Errorf("%d handed on, %d alone", handOn.Load(), alone.Load())
+	}
 }
 
 // A policy of a release before answers what it takes for an ordinary request. Replicas of two releases must not cost a client.
@@ -144,6 +168,7 @@ func TestCheckWithoutHandingOn(t *testing.T) {
 		"no claims":                        {reply: wire.Verified{Issuer: "i", Subject: "s", ExpiresAt: 1}, code: wire.BadReply},
 		"nothing":                          {code: wire.BadReply},
 		"a grant without a token":          {reply: wire.Verified{Grant: deviceGrant()}, code: wire.BadReply},
+		"a grant of its own":               {reply: wire.Verified{Issuer: "i", Subject: "s", ExpiresAt: 1, Claims: []byte(`{}`), Grant: deviceGrant()}, code: wire.BadReply},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNear(t)

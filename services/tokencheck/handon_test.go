@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"harmony.internal/authcallout/shared/natstest"
@@ -34,7 +35,15 @@ func TestGoodTokensAreHandedOn(t *testing.T) {
 		return &wire.Grant{Rule: "device"}, nil
 	})
 	good := idp.Token(t, "sensor-a")
-	m, err := b.nc.Request("auth.v1.token.check", handOnRequest(t, good), 30*time.Second)
+	inbox := nats.NewInbox()
+	answers, err := b.nc.SubscribeSync(inbox + wire.HandedOnReply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.nc.PublishRequest("auth.v1.token.check", inbox, handOnRequest(t, good)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := answers.NextMsg(30 * time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +64,7 @@ func TestGoodTokensAreHandedOn(t *testing.T) {
 	}
 }
 
-// Where this user may not ask policy, as with the permissions of an earlier release, tokencheck answers itself, at once, and says so once.
+// Where this user may not ask policy, as with the permissions of an earlier release, tokencheck answers itself, at once, and says so.
 func TestWithoutTheRightToHandOn(t *testing.T) {
 	ns := natstest.Run(t, `authorization { users: [
 		{ user: test, password: test }

@@ -171,7 +171,8 @@ type Stats struct {
 	Issuers map[string]IssuerStats `json:"issuers"`
 	// Refused counts refusals and troubles by reason.
 	Refused map[string]int64 `json:"refused"`
-	// HandedOn counts good tokens that were handed on to policy, at once; the others went back to the callout.
+	// HandedOn counts good tokens that were handed on to policy, a few that nats-server then refused included; the others went back
+	// to the callout.
 	HandedOn int64 `json:"handed_on"`
 }
 

@@ -28,7 +28,7 @@ func FakeTokencheck(t testing.TB, nc *nats.Conn, script func(*wire.CheckRequest)
 			return
 		}
 		// It fails when the test has closed the connection meanwhile.
-		_ = nc.PublishMsg(&nats.Msg{Subject: subjects.PolicyDecide(), Reply: m.Reply, Header: m.Header, Data: data})
+		_ = nc.PublishMsg(&nats.Msg{Subject: subjects.PolicyDecide(), Reply: m.Reply + wire.HandedOnReply, Header: m.Header, Data: data})
 	})
 }
 

@@ -210,7 +210,7 @@ func TestLimitTellsSlowFromFast(t *testing.T) {
 }
 
 func TestRetryBudget(t *testing.T) {
-	b := retryBudget{stock: retryStock}
+	b := newRetryBudget(retryStock)
 	further := 0
 	const calls = 10_000
 	for range calls {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -33,7 +34,7 @@ type Caller struct {
 	conn    *Conn
 	options CallerOptions
 	inbox   *inbox
-	retries retryBudget
+	retries *retryBudget
 	// calls counts requests, again further attempts.
 	calls, again atomic.Uint64
 }
@@ -49,6 +50,8 @@ type CallerOptions struct {
 	SecondAttempt float64
 	// MaxReplyBytes bounds the success reply; a longer one is wire.BadReply.
 	MaxReplyBytes int
+	// HandsOn says that the neighbour may hand requests on, so that a first attempt can be lost there.
+	HandsOn bool
 }
 
 // NewCaller returns a Caller over c.
@@ -60,7 +63,10 @@ func NewCaller(c *Conn, o CallerOptions) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	caller := &Caller{conn: c, options: o, inbox: in, retries: retryBudget{stock: retryStock}}
+	caller := &Caller{conn: c, options: o, inbox: in, retries: newRetryBudget(retryStock)}
+	if o.HandsOn {
+		caller.retries = newRetryBudget(retryStockOnward)
+	}
 	if o.Neighbour != "" {
 		c.meter.calls(caller)
 	}
@@ -76,7 +82,22 @@ type Outgoing struct {
 	Again []byte
 }
 
-// Call sends q and returns the success reply, whoever it comes from. ctx must have a deadline; what is left of it, less a
+// Answer is how a call ended.
+type Answer struct {
+	Data []byte // the success reply
+	// HandedOn says that it, or the error, came by way of somebody to whom the request was handed on.
+	HandedOn bool
+	// Attempts is how many were sent to somebody.
+	Attempts int
+}
+
+// Call is CallOnward to a neighbour that answers itself. What comes another way is nobody's.
+func (c *Caller) Call(ctx context.Context, q Outgoing) ([]byte, error) {
+	answer, err := c.CallOnward(ctx, q)
+	return answer.Data, err
+}
+
+// CallOnward sends q and returns the success reply, whoever it comes from. ctx must have a deadline; what is left of it, less a
 // small shave, goes along as wire.HeaderBudget. Every error is a *wire.Error: the peer's own when it answered with one,
 // else o.Unavailable, wire.OutOfTime, wire.BadReply, or wire.Internal for what can never be sent.
 //
@@ -84,10 +105,10 @@ type Outgoing struct {
 // answer came within SecondAttempt of what was left, or when a replica answered with transient trouble, which another
 // may not have. The first good reply or definite error wins. A request that met no responder is sent again after a
 // short pause as long as the budget lasts; that costs no neighbour anything.
-func (c *Caller) Call(ctx context.Context, q Outgoing) ([]byte, error) {
+func (c *Caller) CallOnward(ctx context.Context, q Outgoing) (Answer, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return nil, wire.Fail(wire.Internal, "a call without a deadline", nil)
+		return Answer{}, wire.Fail(wire.Internal, "a call without a deadline", nil)
 	}
 	p := c.inbox.open()
 	defer c.inbox.close(p)
@@ -97,7 +118,8 @@ func (c *Caller) Call(ctx context.Context, q Outgoing) ([]byte, error) {
 	if k.span = trace.FromContext(ctx).Call("call "+c.options.Neighbour, q.Subject); k.span != nil {
 		defer k.endSpan()
 	}
-	return k.run(ctx)
+	data, err := k.run(ctx)
+	return Answer{Data: data, HandedOn: k.handedOn, Attempts: k.attempts}, err
 }
 
 // call is one Call under way.
@@ -116,7 +138,9 @@ type call struct {
 	// freeRetry says that sending again costs the neighbour nothing, because nobody got the attempt before.
 	freeRetry bool
 	pause     time.Duration
-	span      *trace.Span // nil while tracing is off
+	// handedOn says that the call ended with an answer of somebody to whom it was handed on.
+	handedOn bool
+	span     *trace.Span // nil while tracing is off
 }
 
 func (k *call) endSpan() {
@@ -136,8 +160,13 @@ func (k *call) run(ctx context.Context) ([]byte, error) {
 	for {
 		select {
 		case m := <-k.pending.replies:
+			handedOn := strings.HasSuffix(m.Subject, wire.HandedOnReply)
+			if handedOn && !k.caller.options.HandsOn {
+				continue
+			}
 			data, fail, done := k.judge(m)
 			if done {
+				k.handedOn = handedOn
 				if fail != nil {
 					return nil, fail
 				}

@@ -3,6 +3,7 @@ package natsx
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,37 +12,42 @@ import (
 )
 
 // Onward is where requests are handed on to: a subject at which somebody else answers them. It needs the permission to publish there,
-// which shows only when a message is refused; what was on its way by then is answered by this side. Safe for concurrent use.
+// which shows only when a message is refused; what was handed on in the first while is answered by this side then. Safe for
+// concurrent use.
 type Onward struct {
 	conn       *Conn
 	subject    string
 	permission *Permission
 
-	mu     sync.Mutex // guards the rest, held for a look
-	recent []handedOn // ring, the next at next
-	next   int
+	// proven says that nothing was refused for a while.
+	proven atomic.Bool
+	mu     sync.Mutex // guards trial, held for a look
+	trial  *trial     // nil while none is under way
 }
+
+// trial is the while after the first request that is handed on, in which it is not known whether it may be.
+type trial struct{ requests []handedOn }
 
 // handedOn is a request that was handed on, and what to answer should that be refused.
 type handedOn struct {
 	reply     string
 	otherwise []byte
-	at        time.Time
 }
 
 const (
-	// maxRecent bounds the requests for which a refusal can come: those on their way to the server. Beyond it the requester
-	// asks again.
-	maxRecent = 256
-	// refusalTakes is how old a request may be that a refusal is about; an older one has arrived, or nobody waits for it.
-	refusalTakes = time.Second
+	// trialTakes is longer than a refusal takes.
+	trialTakes = time.Second
+	// maxTrial bounds the requests of one trial. Beyond it the requester asks again.
+	maxTrial = 1024
 )
 
 // Onward returns the way to subject. refused is called, in place of the log, with the first refusal of each connection.
 func (c *Conn) Onward(subject string, refused func(error)) *Onward {
-	o := &Onward{conn: c, subject: subject, recent: make([]handedOn, 0, maxRecent)}
+	o := &Onward{conn: c, subject: subject}
 	o.permission = c.Permission(subject, func(err error, first bool) {
-		o.answer(time.Now())
+		for _, h := range o.fail() {
+			_ = c.PublishMsg(&nats.Msg{Subject: h.reply, Data: h.otherwise}) // when that fails, nothing else arrives either
+		}
 		if first {
 			refused(err)
 		}
@@ -54,7 +60,7 @@ func (o *Onward) Open() bool { return o.permission.Held() }
 
 // HandOn sends data onward as this request, whose requester then has its answer from there: its ID, its place for the reply and what
 // is left of its budget go along. ctx is the handler's. It fails when it could not be sent, or too little time is left for the
-// way; the request is then still to be answered. otherwise is the answer should the server refuse data; it is kept for a while and
+// way; the request is then still to be answered. otherwise is the answer should the server refuse data; it may be kept for a while and
 // must not be changed.
 func (r *Request) HandOn(ctx context.Context, o *Onward, data, otherwise []byte) error {
 	deadline, _ := ctx.Deadline()
@@ -65,35 +71,51 @@ func (r *Request) HandOn(ctx context.Context, o *Onward, data, otherwise []byte)
 	if r.answered.Swap(true) {
 		return nil
 	}
-	m := newMessage(o.subject, r.reply, r.ID, left, data)
+	m := newMessage(o.subject, r.reply+wire.HandedOnReply, r.ID, left, data)
 	r.span.Inject(m.Header)
-	o.keep(handedOn{r.reply, otherwise, time.Now()})
+	o.try(handedOn{r.reply, otherwise})
 	err := r.endpoint.publish(m)
 	r.answered.Store(err == nil)
 	return err
 }
 
-func (o *Onward) keep(h handedOn) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.recent) < maxRecent {
-		o.recent = append(o.recent, h)
+// try keeps h while it is not known whether it may be handed on.
+func (o *Onward) try(h handedOn) {
+	if o.proven.Load() || h.reply == "" {
 		return
 	}
-	o.recent[o.next] = h
-	o.next = (o.next + 1) % maxRecent
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.trial == nil {
+		t := &trial{}
+		o.trial = t
+		time.AfterFunc(trialTakes, func() { o.pass(t) })
+	}
+	if len(o.trial.requests) < maxTrial {
+		o.trial.requests = append(o.trial.requests, h)
+	}
 }
 
-// answer answers what was handed on shortly before now. One that arrived all the same has two answers then, of which its requester
-// takes the first.
-func (o *Onward) answer(now time.Time) {
+// pass ends t, unless it failed before.
+func (o *Onward) pass(t *trial) {
 	o.mu.Lock()
-	recent := o.recent
-	o.recent, o.next = make([]handedOn, 0, maxRecent), 0
-	o.mu.Unlock()
-	for _, h := range recent {
-		if h.reply != "" && now.Sub(h.at) <= refusalTakes {
-			_ = o.conn.PublishMsg(&nats.Msg{Subject: h.reply, Data: h.otherwise}) // when that fails, nothing else arrives either
-		}
+	defer o.mu.Unlock()
+	if o.trial == t {
+		o.trial = nil
+		o.proven.Store(true)
 	}
+}
+
+// fail ends the trial and returns what is to be answered. What arrived all the same has two answers then, of which its requester takes
+// the first.
+func (o *Onward) fail() []handedOn {
+	o.proven.Store(false)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t := o.trial
+	o.trial = nil
+	if t == nil {
+		return nil
+	}
+	return t.requests
 }

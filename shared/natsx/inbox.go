@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go"
+
+	"harmony.internal/authcallout/shared/wire"
 )
 
 // inbox receives the replies of one Caller on a prefix of its own and hands each to the call that waits for it. A reply
@@ -16,7 +18,7 @@ type inbox struct {
 	prefix string // with the dot
 
 	mu    sync.Mutex          // guards calls, held for one look or change
-	calls map[string]*pending // by the last token of their reply subject
+	calls map[string]*pending // by the token of their reply subject after prefix
 }
 
 // pending is one call that waits.
@@ -30,7 +32,7 @@ const maxReplies = 2 * maxAttempts
 
 func newInbox(c *Conn) (*inbox, error) {
 	in := &inbox{prefix: c.NewInbox() + ".", calls: make(map[string]*pending)}
-	if _, err := c.Subscribe(in.prefix+"*", in.deliver); err != nil {
+	if _, err := c.Subscribe(in.prefix+">", in.deliver); err != nil {
 		return nil, err
 	}
 	return in, nil
@@ -52,7 +54,7 @@ func (in *inbox) close(p *pending) {
 
 // deliver drops what nobody waits for.
 func (in *inbox) deliver(m *nats.Msg) {
-	id := strings.TrimPrefix(m.Subject, in.prefix)
+	id := strings.TrimSuffix(strings.TrimPrefix(m.Subject, in.prefix), wire.HandedOnReply)
 	in.mu.Lock()
 	p := in.calls[id]
 	in.mu.Unlock()

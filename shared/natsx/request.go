@@ -16,7 +16,7 @@ import (
 type Request struct {
 	ID       string // wire.HeaderRequestID, a new one when the requester sent none
 	Subject  string
-	Data     []byte // valid until Respond or Fail returns
+	Data     []byte // valid until Respond, Fail or HandOn returns
 	Header   micro.Headers
 	Received time.Time // arrival in this process
 	// Kept is what Source found out about the request, for Handle and GiveUp; nil when it was not asked.

@@ -31,6 +31,10 @@ const (
 	HeaderError     = "Nats-Service-Error"
 )
 
+// HandedOnReply is what a request that is handed on has at the end of its reply subject. So the requester knows an answer by way of
+// it from one of whom it asked, who is not given that subject and by nats-server's allow_responses may not publish there.
+const HandedOnReply = ".on"
+
 // Bounds of messages, in bytes. A message over its bound is refused before it is parsed.
 const (
 	// MaxAuthRequestBytes bounds the request JWT of nats-server, sealed or not. It carries the client's CONNECT, itself

@@ -10,7 +10,7 @@ type CheckRequest struct {
 	// (RFC 8705, x5t#S256), else empty.
 	CertificateSHA256 string `json:"cert_sha256,omitempty"`
 	// Client is the connection, when a good token is to be handed on to policy at once: what comes back is then policy's answer
-	// about the two, a Verified with Grant or an Error. tokencheck may answer as it does without Client all the same.
+	// about the two, a Verified with Grant or an Error, on HandedOnReply. tokencheck may answer as it does without Client all the same.
 	Client *Client `json:"client,omitempty"`
 }
 

@@ -106,8 +106,8 @@ func (b *Bucket) Run(ctx context.Context) {
 		Each: func(e jetstream.KeyValueEntry) {
 			if e == nil {
 				b.current.Store(t)
-				b.once.Do(func() { close(b.read) })
 				b.log.Info("device registry read", zap.String("bucket", b.name), zap.Int("devices", count))
+				b.once.Do(func() { close(b.read) })
 				return
 			}
 			if strings.HasPrefix(e.Key(), markerPrefix) {
