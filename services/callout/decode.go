@@ -273,8 +273,8 @@ func decodeFailure(err error) *wire.Error {
 	return wire.Fail(wire.RequestMalformed, "cannot be decoded", nil)
 }
 
-// serverKeys are the keys of servers whose signatures verified, decoded; at most maxServers, and then they begin anew. Safe for
-// concurrent use.
+// serverKeys are the keys of servers whose signatures verified, decoded: 40 KiB each. There are at most maxServers, and then they begin
+// anew. Safe for concurrent use.
 type serverKeys struct {
 	mu   sync.RWMutex // guards keys, held for one look or one change
 	keys map[string]eddsa.Key
