@@ -42,7 +42,7 @@ func (k *signingKey) Sign(input []byte) ([]byte, error) { return eddsa.Sign(k.pr
 
 // Verify checks sig over input.
 func (k *signingKey) Verify(input, sig []byte) error {
-	if key, ok := eddsa.NewKey(k.private.Public().(ed25519.PublicKey)); !ok || !key.Verify(input, sig) {
+	if !ed25519.Verify(k.private.Public().(ed25519.PublicKey), input, sig) {
 		return nkeys.ErrInvalidSignature
 	}
 	return nil
