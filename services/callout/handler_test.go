@@ -39,7 +39,10 @@ type kicks struct {
 	subjects []string
 	bodies   []string
 	err      error
+	down     bool
 }
+
+func (k *kicks) IsConnected() bool { return !k.down }
 
 func (k *kicks) PublishRequest(subject, reply string, data []byte) error {
 	if reply == "" {
@@ -87,7 +90,7 @@ func newBench(t *testing.T) *bench {
 		accounts:   []string{"DEVICES"},
 		maxAnswer:  func() int64 { return 1 << 20 },
 		now:        time.Now,
-		recorder:   newRecorder(zap.New(core), nil),
+		recorder:   newRecorder(zap.New(core), nil, nil),
 	}
 	return b
 }
@@ -192,6 +195,10 @@ func TestHandle(t *testing.T) {
 		{name: "kick cannot be sent", set: func(b *bench) {
 			b.near.onCheck = failsWith(wire.Overloaded)
 			b.kicks.err = errors.New("x")
+		}, outcome: outcomeSilent, code: wire.Overloaded},
+		{name: "the way to ask is down", set: func(b *bench) {
+			b.near.onCheck = failsWith(wire.Overloaded)
+			b.kicks.down = true
 		}, outcome: outcomeSilent, code: wire.Overloaded},
 		{name: "the answer cannot be sent", set: func(b *bench) { b.sendErr = errors.New("x") }, outcome: outcomeHungUp, code: wire.Internal},
 		{name: "the denial cannot be sent", set: func(b *bench) {

@@ -2,7 +2,6 @@ package callout
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -39,6 +38,7 @@ var errNoAnswer = errors.New("no answer: this user may not publish there, or the
 // kicker publishes requests to close connections; *nats.Conn is one.
 type kicker interface {
 	PublishRequest(subject, reply string, data []byte) error
+	IsConnected() bool
 }
 
 // hangups ends single connections through the system account's KICK service. Safe for concurrent use.
@@ -54,9 +54,12 @@ type hangups struct {
 	asked, refused atomic.Int64
 }
 
-// mode returns modeKick or modeSilence, as the last look at the right found.
+// may says that a server can be asked now: the last look found the right, and the connection is up.
+func (h *hangups) may() bool { return h.allowed.Load() && h.conn.IsConnected() }
+
+// mode returns modeKick or modeSilence, as may says.
 func (h *hangups) mode() string {
-	if h.allowed.Load() {
+	if h.may() {
 		return modeKick
 	}
 	return modeSilence
@@ -64,7 +67,7 @@ func (h *hangups) mode() string {
 
 // hangUp asks serverID to close its connection cid, and reports whether it asked. It waits for no answer.
 func (h *hangups) hangUp(serverID string, cid uint64) bool {
-	if !h.allowed.Load() || cid == 0 {
+	if cid == 0 || !h.may() {
 		return false
 	}
 	if err := h.conn.PublishRequest(h.subjects.Kick(serverID), h.reply, kickBody(cid)); err != nil {
@@ -84,20 +87,9 @@ func (h *hangups) answered(m *nats.Msg) {
 		h.refused.Add(1)
 		return
 	}
-	var reply kickReply
-	if err := json.Unmarshal(m.Data, &reply); err != nil || reply.Error != nil {
+	if reply, err := readKickReply(m.Data); err != nil || reply.Failed {
 		h.refused.Add(1)
 	}
-}
-
-// kickReply is the part of a server's answer that is of use here (server/events.go, ServerAPIResponse).
-type kickReply struct {
-	Server struct {
-		ID string `json:"id"`
-	} `json:"server"`
-	Error *struct {
-		Description string `json:"description"`
-	} `json:"error"`
 }
 
 // probe asks the server of this id to close connection 0, which does not exist. The server answers that it does not; without
@@ -118,11 +110,11 @@ func (h *hangups) probe(ctx context.Context, nc *nats.Conn, id string) error {
 	case err != nil:
 		return err
 	}
-	var reply kickReply
-	if err := json.Unmarshal(m.Data, &reply); err != nil {
+	reply, err := readKickReply(m.Data)
+	if err != nil {
 		return fmt.Errorf("the answer is not a server's: %w", err)
 	}
-	if reply.Server.ID != id || reply.Error == nil {
+	if reply.ServerID != id || !reply.Failed {
 		return errors.New("the answer is not this server's")
 	}
 	return nil

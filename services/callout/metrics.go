@@ -31,7 +31,7 @@ var (
 	metricWatching = monitor.NewMetric(monitor.Gauge, "authcallout_auth_errors_watched",
 		"1 while this replica is told of them, 0 without the permission or with publish_decisions off.")
 	metricMayHangUp = monitor.NewMetric(monitor.Gauge, "authcallout_hang_up_allowed",
-		"1 while transient trouble hangs up, 0 while it stays silent because the right to KICK is missing.")
+		"1 while transient trouble hangs up, 0 while it stays silent because the right to KICK is missing, or the connection for it is down.")
 )
 
 // Metrics are the families of the callout besides those of every process and of its connection.
@@ -96,7 +96,7 @@ func (s *Service) collect(out chan<- prometheus.Metric) {
 	out <- metricRecords.Value(float64(published), "published")
 	out <- metricRecords.Value(float64(dropped), "dropped")
 	s.collectWitness(out)
-	out <- metricMayHangUp.Value(monitor.Flag(s.hangups.allowed.Load()))
+	out <- metricMayHangUp.Value(monitor.Flag(s.hangups.may()))
 }
 
 // collectWitness exports every combination from the start, so that the first one counts as an increase.

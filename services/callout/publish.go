@@ -18,8 +18,8 @@ import (
 // one.
 const maxUnpublished = 4096
 
-// gather is how long a record waits for others, so that a busy callout sends its records in few and large writes, between
-// which nats-server reads its answers without them. A process that is killed loses what waits here; the log has every one.
+// gather is how long a record waits for others, so that a busy callout sends its records in few and large writes, which nats-server
+// reads as such. A process that is killed loses what waits here; the log has every one.
 const gather = 50 * time.Millisecond
 
 // publication is one record on its way.

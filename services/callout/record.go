@@ -58,16 +58,17 @@ type recorder struct {
 	log     *zap.Logger
 	timing  *timing
 	publish *publisher // nil for none
+	witness *witness   // nil for none
 
 	mu    sync.Mutex // guards ended, held for one increment or one copy
 	ended map[ending]int64
 }
 
-func newRecorder(log *zap.Logger, publish *publisher) *recorder {
-	return &recorder{log: log, timing: newTiming(), publish: publish, ended: map[ending]int64{}}
+func newRecorder(log *zap.Logger, publish *publisher, w *witness) *recorder {
+	return &recorder{log: log, timing: newTiming(), publish: publish, witness: w, ended: map[ending]int64{}}
 }
 
-// write counts d, logs it (what the system did at info, what it could not do at warn) and hands it to the publisher.
+// write counts d, logs it (what the system did at info, what it could not do at warn) and hands it to the witness and the publisher.
 func (r *recorder) write(d *decision) {
 	now := time.Now()
 	r.count(d)
@@ -78,6 +79,9 @@ func (r *recorder) write(d *decision) {
 		r.log.Info("decision", fields...)
 	default:
 		r.log.Warn("decision", fields...)
+	}
+	if d.request != nil {
+		r.witness.decided(attempt{d.request.ServerID, d.request.Client.ID}, d.outcome)
 	}
 	r.publish.offer(d.outcome, now, fields)
 	d.describeSpan()

@@ -144,7 +144,8 @@ func TestMadeUpServerIsRefused(t *testing.T) {
 	claims := made.Claims(t, must(top.Issuer.PublicKey()), deviceToken, time.Now())
 	m := made.Message(t, claims, must(top.XKey.PublicKey()))
 	// No user of this topology may publish the request; the callout is handed it as if one had been.
-	h := must(w.service.newHandler(w.conn(t)))
+	conn := w.conn(t)
+	h := must(w.service.newHandler(connections{conn, conn}))
 	b := &bench{}
 	h.handle(t.Context(), message{id: "forged", data: m.Data, serverXKey: m.Header.Get(headerServerXKey), received: time.Now(), reply: b})
 	if reasons := w.service.stats().Reasons; reasons["request_server"] != 1 || len(b.answers) != 0 {

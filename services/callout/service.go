@@ -61,10 +61,9 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 	if cfg.PublishDecisions == nil || *cfg.PublishDecisions {
 		publish = newPublisher(subjects, deps.Version)
 	}
-	recorder := newRecorder(deps.Log, publish)
 	var watch *witness
 	if publish != nil {
-		watch = newWitness(recorder, deps.Log)
+		watch = newWitness(publish, deps.Log)
 	}
 	return &Service{
 		cfg:      cfg,
@@ -78,7 +77,7 @@ func New(cfg *Config, deps Deps) (*Service, error) {
 			fence:      newFence(subjects, strings.TrimSuffix(natsx.InboxPrefix(""), ".")),
 			random:     randomBelow,
 		},
-		recorder: recorder,
+		recorder: newRecorder(deps.Log, publish, watch),
 		witness:  watch,
 		hangups:  &hangups{subjects: subjects},
 		keyring:  ring,
@@ -91,12 +90,12 @@ func randomBelow(limit time.Duration) time.Duration {
 
 // Run serves until ctx ends, then answers what it took on and returns nil. An error, as natsx.ErrConnectionLost, means that it can no longer serve.
 func (s *Service) Run(ctx context.Context) error {
-	conn, err := natsx.Connect(s.cfg.NATS, wire.QueueCallout, s.deps.Log, s.deps.NATSOptions...)
+	conns, err := s.connect()
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	watch, err := s.newMonitor(conn)
+	defer conns.close()
+	watch, err := s.newMonitor(conns.logins)
 	if err != nil {
 		return err
 	}
@@ -105,20 +104,20 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	switch err := conn.WaitConnected(ctx); {
+	switch err := conns.waitConnected(ctx); {
 	case ctx.Err() != nil:
 		return nil
 	case err != nil:
-		return natsx.ErrConnectionLost
-	}
-	if err := s.startHangups(ctx, conn); err != nil {
 		return err
 	}
-	handler, err := s.newHandler(conn)
+	if err := s.startHangups(ctx, conns.aside); err != nil {
+		return err
+	}
+	handler, err := s.newHandler(conns)
 	if err != nil {
 		return err
 	}
-	return s.serve(ctx, conn, handler, watch)
+	return s.serve(ctx, conns, handler, watch)
 }
 
 // startHangups subscribes to the answers of servers that were asked to close a connection, and looks at the right to ask
@@ -133,8 +132,8 @@ func (s *Service) startHangups(ctx context.Context, conn *natsx.Conn) error {
 	return nil
 }
 
-func (s *Service) newHandler(conn *natsx.Conn) (*handler, error) {
-	remote, err := newRemote(conn, s.subjects)
+func (s *Service) newHandler(conns connections) (*handler, error) {
+	remote, err := newRemote(conns.logins, s.subjects)
 	if err != nil {
 		return nil, err
 	}
@@ -145,14 +144,14 @@ func (s *Service) newHandler(conn *natsx.Conn) (*handler, error) {
 		budget:     s.budget(),
 		hangups:    s.hangups,
 		servers: newServers(s.cfg, s.deps.Log, s.deps.Now, func(ctx context.Context, id string) error {
-			if !s.hangups.allowed.Load() {
+			if !s.hangups.may() {
 				return errNoRightToAsk
 			}
-			return s.hangups.probe(ctx, conn.Conn, id)
+			return s.hangups.probe(ctx, conns.aside.Conn, id)
 		}),
 		account:   s.cfg.Account,
 		accounts:  append([]string{s.cfg.Account}, s.cfg.AllowedAccounts...),
-		maxAnswer: conn.MaxPayload,
+		maxAnswer: conns.logins.MaxPayload,
 		now:       s.deps.Now,
 		recorder:  s.recorder,
 	}, nil
@@ -162,8 +161,8 @@ func (s *Service) budget() budget {
 	return budget{patience: s.cfg.ClientPatience, maximum: s.cfg.MaxBudget}
 }
 
-// serve registers the service and keeps it until ctx ends or the connection is lost.
-func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler, watch *monitor.Monitor) error {
+// serve registers the service and keeps it until ctx ends or a connection is lost.
+func (s *Service) serve(ctx context.Context, conns connections, h *handler, watch *monitor.Monitor) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -176,17 +175,17 @@ func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler, watch
 	defer gone.Wait() // before what publishes its records ends
 	defer stopGiving()
 	if p := s.recorder.publish; p != nil {
-		running.Go(func() { p.run(background, conn, s.deps.Log) })
+		running.Go(func() { p.run(background, conns.aside, s.deps.Log) })
 		running.Go(func() {
-			if err := s.witness.run(background, conn, s.subjects); err != nil {
+			if err := s.witness.run(background, conns.aside, s.subjects); err != nil {
 				s.deps.Log.Warn("nats-server's own view of failed logins is not counted", zap.Error(err))
 			}
 		})
 	}
-	running.Go(func() { s.hangups.watch(background, conn.Conn, s.deps.Log) })
+	running.Go(func() { s.hangups.watch(background, conns.aside.Conn, s.deps.Log) })
 	running.Go(func() { s.keyring.run(background, s.deps.Hangup) })
 
-	server, err := natsx.Serve(conn, natsx.Service{
+	server, err := natsx.Serve(conns.logins, natsx.Service{
 		Name:        wire.QueueCallout,
 		Version:     s.deps.Version,
 		Description: "answers nats-server's authorization requests",
@@ -202,7 +201,9 @@ func (s *Service) serve(ctx context.Context, conn *natsx.Conn, h *handler, watch
 	s.deps.Log.Info("serving", zap.Strings("issuer_keys", issuers), zap.Bool("sealed", len(xkeys) > 0),
 		zap.String("hang_up", s.hangups.mode()), zap.Duration("budget", s.budget().ceiling()))
 	select {
-	case <-conn.Lost():
+	case <-conns.logins.Lost():
+		return natsx.ErrConnectionLost
+	case <-conns.aside.Lost():
 		return natsx.ErrConnectionLost
 	case <-ctx.Done():
 	}

@@ -247,7 +247,7 @@ func TestProbeAfterReconnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range conns.Conns {
-		if c.Name == wire.QueueCallout {
+		if c.Name == asideName {
 			if err := w.server.DisconnectClientByID(c.Cid); err != nil {
 				t.Fatal(err)
 			}

@@ -2,7 +2,6 @@ package callout
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -54,20 +53,9 @@ type attempt struct {
 	cid    uint64
 }
 
-// authErrorEvent is the part of nats-server's event that is of use here.
-type authErrorEvent struct {
-	Server struct {
-		ID   string `json:"id"`
-		Name string `json:"name"`
-	} `json:"server"`
-	Client struct {
-		ID   uint64 `json:"id"`
-		Host string `json:"host"`
-		Kind string `json:"kind"`
-		Type string `json:"client_type"`
-	} `json:"client"`
-	Reason string `json:"reason"`
-
+// failure is an event that waits for the decision that explains it, until due.
+type failure struct {
+	authErrorEvent
 	due time.Time
 }
 
@@ -86,11 +74,11 @@ func (e *authErrorEvent) says() string {
 type verdict struct{ server, decision string }
 
 // witness joins nats-server's own view of failed logins to the decisions of all replicas. Each event goes to one replica;
-// each replica listens to the failed decisions of all. Safe for concurrent use.
+// each replica knows its own failed decisions and listens to those of the others. Safe for concurrent use.
 type witness struct {
-	recorder *recorder
-	log      *zap.Logger
-	entries  *rate.Limiter
+	publish *publisher
+	log     *zap.Logger
+	entries *rate.Limiter
 	// watching says that the server tells this replica.
 	watching atomic.Bool
 
@@ -98,13 +86,13 @@ type witness struct {
 	failures map[attempt]string
 	order    []attempt // ring of the keys of failures, the oldest at next once it is full
 	next     int
-	events   []authErrorEvent // oldest first
+	events   []failure // oldest first
 	verdicts map[verdict]int64
 }
 
-func newWitness(r *recorder, log *zap.Logger) *witness {
+func newWitness(publish *publisher, log *zap.Logger) *witness {
 	return &witness{
-		recorder: r, log: log, entries: rate.NewLimiter(rate.Every(unansweredEvery), unansweredBurst),
+		publish: publish, log: log, entries: rate.NewLimiter(rate.Every(unansweredEvery), unansweredBurst),
 		failures: map[attempt]string{}, verdicts: map[verdict]int64{},
 	}
 }
@@ -121,7 +109,7 @@ func (w *witness) run(ctx context.Context, conn *natsx.Conn, subjects wire.Subje
 	})
 	w.watching.Store(true)
 	for _, outcome := range []string{outcomeDenied, outcomeHungUp, outcomeSilent} {
-		sub, err := conn.Subscribe(subjects.Decision(outcome), w.decided)
+		sub, err := conn.Subscribe(subjects.Decision(outcome), w.heard)
 		if err != nil {
 			return err
 		}
@@ -147,19 +135,21 @@ func (w *witness) run(ctx context.Context, conn *natsx.Conn, subjects wire.Subje
 	}
 }
 
-// decided remembers a decision of any replica.
-func (w *witness) decided(m *nats.Msg) {
-	var d struct {
-		Outcome  string `json:"outcome"`
-		ServerID string `json:"server_id"`
-		CID      uint64 `json:"cid"`
+// heard remembers a decision of another replica.
+func (w *witness) heard(m *nats.Msg) {
+	if d, err := readDecision(m.Data); err == nil {
+		w.decided(attempt{d.ServerID, d.CID}, d.Outcome)
 	}
-	if err := json.Unmarshal(m.Data, &d); err != nil || d.CID == 0 {
+}
+
+// decided remembers a decision. It does nothing on nil.
+func (w *witness) decided(a attempt, outcome string) {
+	if w == nil || a.cid == 0 {
 		return // a request that was not opened names no connection
 	}
-	switch d.Outcome {
+	switch outcome {
 	case outcomeDenied, outcomeHungUp, outcomeSilent:
-		w.remember(attempt{d.ServerID, d.CID}, d.Outcome)
+		w.remember(a, outcome)
 	}
 }
 
@@ -180,11 +170,10 @@ func (w *witness) remember(a attempt, outcome string) {
 
 // failed takes an event in.
 func (w *witness) failed(m *nats.Msg) {
-	var e authErrorEvent
-	if err := json.Unmarshal(m.Data, &e); err != nil || e.Client.ID == 0 {
+	e, err := readAuthError(m.Data)
+	if err != nil || e.Client.ID == 0 {
 		return
 	}
-	e.due = time.Now().Add(joinPatience)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if outcome, known := w.failures[e.attempt()]; known {
@@ -192,7 +181,7 @@ func (w *witness) failed(m *nats.Msg) {
 		return
 	}
 	if len(w.events) < maxEvents {
-		w.events = append(w.events, e)
+		w.events = append(w.events, failure{e, time.Now().Add(joinPatience)})
 	}
 }
 
@@ -207,16 +196,16 @@ func (w *witness) join(now time.Time) {
 		if w.entries.AllowN(now, 1) {
 			w.log.Warn("nats-server gave up a login that no callout decided", fields...)
 		}
-		w.recorder.publish.offer(outcomeUnanswered, now, fields)
+		w.publish.offer(outcomeUnanswered, now, fields)
 	}
 }
 
 // unexplained takes the events out that are due, counts them, and returns those without a decision.
-func (w *witness) unexplained(now time.Time) []authErrorEvent {
+func (w *witness) unexplained(now time.Time) []failure {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := 0
-	var out []authErrorEvent
+	var out []failure
 	for ; n < len(w.events) && !w.events[n].due.After(now); n++ {
 		e := w.events[n]
 		outcome, known := w.failures[e.attempt()]

@@ -36,22 +36,22 @@ func record(server string, cid uint64, outcome string) *nats.Msg {
 func newTestWitness() (*witness, *observer.ObservedLogs) {
 	core, logs := observer.New(zapcore.DebugLevel)
 	log := zap.New(core)
-	return newWitness(newRecorder(log, newPublisher(must(wire.NewSubjects("")), "1.0.0")), log), logs
+	return newWitness(newPublisher(must(wire.NewSubjects("")), "1.0.0"), log), logs
 }
 
 // Events and records join whichever comes first; what has no record is counted, logged and published, without what the
 // client sent.
 func TestWitnessJoins(t *testing.T) {
 	w, logs := newTestWitness()
-	w.decided(record("N1", 1, outcomeDenied))
+	w.heard(record("N1", 1, outcomeDenied))
 	w.failed(event("N1", 1, "Not Authorized"))
 	w.failed(event("N1", 2, "")) // its record comes later
 	w.failed(event("N2", 1, "")) // another server's connection of the same number
-	w.decided(record("N1", 2, outcomeHungUp))
-	w.decided(record("N1", 3, outcomeAdmitted)) // explains no failure
+	w.heard(record("N1", 2, outcomeHungUp))
+	w.heard(record("N1", 3, outcomeAdmitted)) // explains no failure
 	w.failed(event("N1", 3, ""))
 	w.failed(&nats.Msg{Data: []byte("{")})
-	w.decided(&nats.Msg{Data: []byte("[]")})
+	w.heard(&nats.Msg{Data: []byte("[]")})
 
 	w.join(time.Now())
 	if n := w.counts()[verdict{serverTimeout, noDecision}]; n != 0 {
@@ -73,10 +73,10 @@ func TestWitnessJoins(t *testing.T) {
 	if len(entries) != 2 || entries[0].ContextMap()[logx.ServerID] != "N2" {
 		t.Errorf("logged %v", entries)
 	}
-	if len(w.recorder.publish.queue) != 2 {
-		t.Errorf("%d are to be published", len(w.recorder.publish.queue))
+	if len(w.publish.queue) != 2 {
+		t.Errorf("%d are to be published", len(w.publish.queue))
 	}
-	if p := <-w.recorder.publish.queue; p.outcome != outcomeUnanswered {
+	if p := <-w.publish.queue; p.outcome != outcomeUnanswered {
 		t.Errorf("published as %s", p.outcome)
 	}
 	for _, e := range logs.All() {
@@ -153,7 +153,7 @@ func FuzzWitness(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, e, r []byte) {
 		w, _ := newTestWitness()
 		w.failed(&nats.Msg{Data: e})
-		w.decided(&nats.Msg{Data: r})
+		w.heard(&nats.Msg{Data: r})
 		w.join(time.Now().Add(joinPatience))
 	})
 }
