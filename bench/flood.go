@@ -20,6 +20,17 @@ type Flood struct {
 	Outcomes  map[string]int `json:"outcomes"`
 	Wasted    int            `json:"wasted"`
 	PerBucket []int          `json:"admitted_per_quarter_second"`
+	// CPU is how many processors were busy, by role, until the last of the clients was done.
+	CPU map[string]float64 `json:"processors_busy"`
+}
+
+// busy is CPU of all roles.
+func (f *Flood) busy() float64 {
+	sum := 0.0
+	for _, n := range f.CPU {
+		sum += n
+	}
+	return sum
 }
 
 // RunFlood offers factor times capacity connects a second for the time, with the patience of a default client.
@@ -34,6 +45,10 @@ func RunFlood(name string, s *System, handshakes [][]byte, capacity, factor floa
 	var latencies []time.Duration
 	f.PerBucket = make([]int, max(1, int(lasts/stormBucket)))
 	client := DefaultFleet(0).Client
+	used, err := cpuOf(s.processes)
+	if err != nil {
+		return Flood{}, err
+	}
 	var all sync.WaitGroup
 	began := time.Now()
 	for i := 0; ; i++ {
@@ -59,6 +74,9 @@ func RunFlood(name string, s *System, handshakes [][]byte, capacity, factor floa
 		})
 	}
 	all.Wait()
+	if f.CPU, err = busySince(s.processes, used, time.Since(began)); err != nil {
+		return Flood{}, err
+	}
 	slices.Sort(latencies)
 	inTime := 0
 	for _, n := range f.PerBucket {

@@ -345,6 +345,8 @@ func Main(ctx context.Context, args []string) (ok bool, err error) {
 	switch args[0] {
 	case "server":
 		return true, mainServer(ctx, args[1:])
+	case "mute":
+		return true, mainMute(ctx, args[1:])
 	case "smallest":
 		return true, mainSmallest(ctx, args[1:])
 	}

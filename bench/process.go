@@ -114,3 +114,16 @@ func cpuOf(processes []*process) (map[string]time.Duration, error) {
 	}
 	return used, nil
 }
+
+// busySince returns how many processors each role kept busy on average for as long as lasted, at whose start cpuOf was before.
+func busySince(processes []*process, before map[string]time.Duration, lasted time.Duration) (map[string]float64, error) {
+	after, err := cpuOf(processes)
+	if err != nil {
+		return nil, err
+	}
+	busy := make(map[string]float64, len(after))
+	for role, used := range after {
+		busy[role] = (used - before[role]).Seconds() / lasted.Seconds()
+	}
+	return busy, nil
+}

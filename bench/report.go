@@ -113,10 +113,16 @@ func (r *Report) PrintStorms(out io.Writer) error {
 	if err := printTable(out, rows); err != nil || len(r.Overloads) == 0 {
 		return err
 	}
-	rows = [][]string{{"overload", "of capacity", "offered/s", "admitted/s", "of capacity", "p99 ms", "wasted"}}
+	rows = [][]string{append([]string{"overload", "of capacity", "offered/s", "admitted/s", "of capacity", "p99 ms", "wasted", "processors"}, cpuRoles...)}
 	for _, f := range r.Overloads {
-		rows = append(rows, []string{f.Name, fmt.Sprintf("%.1fx", f.Factor), fmt.Sprintf("%.0f", f.Offered), fmt.Sprintf("%.0f", f.Goodput),
-			fmt.Sprintf("%.0f %%", 100*f.Share), fmt.Sprintf("%.0f", f.P99Millis), strconv.Itoa(f.Wasted)})
+		cells := []string{
+			f.Name, fmt.Sprintf("%.1fx", f.Factor), fmt.Sprintf("%.0f", f.Offered), fmt.Sprintf("%.0f", f.Goodput),
+			fmt.Sprintf("%.0f %%", 100*f.Share), fmt.Sprintf("%.0f", f.P99Millis), strconv.Itoa(f.Wasted), fmt.Sprintf("%.2f", f.busy()),
+		}
+		for _, role := range cpuRoles {
+			cells = append(cells, fmt.Sprintf("%.2f", f.CPU[role]))
+		}
+		rows = append(rows, cells)
 	}
 	return printTable(out, rows)
 }

@@ -22,6 +22,8 @@ type variant struct {
 	start func() (*System, error)
 	// ours says that it needs the services' programs.
 	ours bool
+	// mute says that it admits nobody: it is for overloads alone.
+	mute bool
 }
 
 func (sc Scenarios) variants() []variant {
@@ -30,10 +32,11 @@ func (sc Scenarios) variants() []variant {
 		return func() (*System, error) { return sc.Lab.Three(o) }
 	}
 	return []variant{
-		{"smallest callout, pool", func() (*System, error) { return sc.Lab.Smallest(Options{}) }, false},
-		{"smallest callout, a goroutine a request, no shedding", func() (*System, error) { return sc.Lab.Smallest(Options{PerRequest: true}) }, false},
-		{"three processes, silence", three(Options{}), true},
-		{"three processes, hang-up", three(Options{Kick: true}), true},
+		{name: "nobody answers", start: sc.Lab.Mute, mute: true},
+		{name: "smallest callout, pool", start: func() (*System, error) { return sc.Lab.Smallest(Options{}) }},
+		{name: "smallest callout, a goroutine a request, no shedding", start: func() (*System, error) { return sc.Lab.Smallest(Options{PerRequest: true}) }},
+		{name: "three processes, silence", start: three(Options{}), ours: true},
+		{name: "three processes, hang-up", start: three(Options{Kick: true}), ours: true},
 	}
 }
 
@@ -69,8 +72,10 @@ func (sc Scenarios) Run(report *Report, only func(string) bool, ours bool) error
 		if v.ours && !ours {
 			continue
 		}
-		if err := sc.storms(report, v, only, handshakes, capacity); err != nil {
-			return fmt.Errorf("%s: %w", v.name, err)
+		if !v.mute {
+			if err := sc.storms(report, v, only, handshakes, capacity); err != nil {
+				return fmt.Errorf("%s: %w", v.name, err)
+			}
 		}
 		if !only("flood") {
 			continue
@@ -145,8 +150,10 @@ func (sc Scenarios) with(v variant, handshake []byte, do func(*System) error) er
 		return err
 	}
 	defer s.Stop()
-	if err := s.Ready(handshake); err != nil {
-		return err
+	if !v.mute {
+		if err := s.Ready(handshake); err != nil {
+			return err
+		}
 	}
 	return do(s)
 }
@@ -210,7 +217,7 @@ func (sc Scenarios) patient(report *Report, handshakes [][]byte, ours bool) erro
 	fleet := DefaultFleet(sc.Clients[len(sc.Clients)-1])
 	fleet.Limit, fleet.Patience = sc.Limit, 10*time.Second
 	for _, v := range sc.variants() {
-		if v.ours && !ours {
+		if v.mute || v.ours && !ours {
 			continue
 		}
 		for _, answers := range []bool{false, true} {
@@ -246,6 +253,6 @@ func (s Storm) line() string {
 }
 
 func (f Flood) line() string {
-	return fmt.Sprintf("%.1fx  %-60s %.0f/s offered, %.0f/s admitted (%.0f %%), p99 %.0f ms, %d wasted %v",
-		f.Factor, f.Name, f.Offered, f.Goodput, 100*f.Share, f.P99Millis, f.Wasted, f.Outcomes)
+	return fmt.Sprintf("%.1fx  %-60s %.0f/s offered, %.0f/s admitted (%.0f %%), p99 %.0f ms, %d wasted, processors %.2f %v",
+		f.Factor, f.Name, f.Offered, f.Goodput, 100*f.Share, f.P99Millis, f.Wasted, f.busy(), f.Outcomes)
 }
