@@ -2,7 +2,6 @@ package callout
 
 import (
 	"context"
-	"errors"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -45,13 +44,19 @@ func (c connections) close() {
 
 // waitConnected returns nil once both are up, ctx's error when that ends first, and natsx.ErrConnectionLost when one never will be.
 func (c connections) waitConnected(ctx context.Context) error {
-	err := errors.Join(c.logins.WaitConnected(ctx), c.aside.WaitConnected(ctx))
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
-	default:
-		return natsx.ErrConnectionLost
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	results := make(chan error, 2)
+	for _, one := range []*natsx.Conn{c.logins, c.aside} {
+		go func() { results <- one.WaitConnected(waiting) }()
 	}
+	for range cap(results) {
+		switch err := <-results; {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return natsx.ErrConnectionLost
+		}
+	}
+	return nil
 }

@@ -22,7 +22,8 @@ type neighbours interface {
 type remote struct {
 	tokencheck, policy *natsx.Caller
 	subjects           wire.Subjects
-	// twoStepsUntil is until when, in Unix nanoseconds, tokencheck is not asked to hand on.
+	// twoStepsUntil is until when, in Unix nanoseconds, tokencheck is not asked to hand on, 0 while it is. When the time is over one login
+	// tries, and the others wait for what becomes of it.
 	twoStepsUntil atomic.Int64
 }
 
@@ -30,7 +31,7 @@ type remote struct {
 const (
 	// afterSilence: after what was to be handed on got no answer. Who asks policy itself is told at once when nobody serves it.
 	afterSilence = time.Second
-	// afterEarlierRelease: after a replica of policy did not know what that is.
+	// afterEarlierRelease: after an answer of a policy that does not know wire.HandedOn.
 	afterEarlierRelease = time.Minute
 )
 
@@ -64,16 +65,22 @@ func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*w
 		return nil, wire.Fail(wire.Internal, "encode the check request", err)
 	}
 	first := again
-	handOn := q.Client != nil && time.Now().UnixNano() >= n.twoStepsUntil.Load()
-	if handOn {
+	handOn, try := n.mayHandOn(time.Now())
+	if handOn = handOn && q.Client != nil; handOn {
 		if first, err = wire.Encode(q); err != nil {
 			return nil, wire.Fail(wire.Internal, "encode the check request", err)
 		}
 	}
 	// What is handed on may be lost where nobody would say so, because policy is away; a further attempt is tokencheck's alone.
 	answer, err := n.tokencheck.CallOnward(ctx, natsx.Outgoing{Subject: n.subjects.TokenCheck(), ID: id, Data: first, Again: again})
-	if handOn && !answer.HandedOn && (answer.Attempts > 1 || wire.CodeOf(err) == wire.TokencheckUnavailable) {
+	switch {
+	case !handOn:
+	case answer.HandedOn:
+		n.twoStepsUntil.Store(0)
+	case answer.Unanswered:
 		n.twoSteps(afterSilence)
+	case try != 0: // tokencheck answered itself, which says nothing: the next login tries
+		n.twoStepsUntil.CompareAndSwap(try, 1)
 	}
 	if err != nil {
 		return nil, err
@@ -99,7 +106,21 @@ func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*w
 	return v, nil
 }
 
-// twoSteps has tokencheck not be asked to hand on for this long, or for as long as it is not asked already.
+// mayHandOn says whether tokencheck may be asked to hand on. try is not 0 for the login that tries after a pause, until the end of which
+// the others do not.
+func (n *remote) mayHandOn(now time.Time) (ok bool, try int64) {
+	until := n.twoStepsUntil.Load()
+	switch {
+	case until == 0:
+		return true, 0
+	case now.UnixNano() < until:
+		return false, 0
+	}
+	try = now.Add(afterSilence).UnixNano()
+	return n.twoStepsUntil.CompareAndSwap(until, try), try
+}
+
+// twoSteps extends the pause in which tokencheck is not asked to hand on to at least now and this long.
 func (n *remote) twoSteps(lasts time.Duration) {
 	until := time.Now().Add(lasts).UnixNano()
 	for {

@@ -192,3 +192,52 @@ func TestCheckWithoutHandingOn(t *testing.T) {
 		})
 	}
 }
+
+// TestTroubleIsNoSilence: an attempt that was answered with transient trouble does not end the handing on of others.
+func TestTroubleIsNoSilence(t *testing.T) {
+	n := newNear(t)
+	var trouble atomic.Bool
+	var handOn atomic.Int32
+	natstest.FakeTokencheck(t, n.tokencheck, func(q *wire.CheckRequest) (*wire.Verified, *wire.Error) {
+		if trouble.Load() {
+			return nil, wire.Fail(wire.KeySetUnavailable, "", nil)
+		}
+		if q.Client != nil {
+			handOn.Add(1)
+		}
+		return goodToken(q)
+	})
+	natstest.FakePolicy(t, n.policy, func(*wire.DecideRequest) (*wire.Grant, *wire.Error) { return deviceGrant(), nil })
+	trouble.Store(true)
+	if _, err := n.check(t, longBudget); wire.CodeOf(err) != wire.KeySetUnavailable {
+		t.Fatalf("trouble is %v", err)
+	}
+	trouble.Store(false)
+	if v, err := n.check(t, longBudget); err != nil || v.Grant == nil || handOn.Load() != 1 {
+		t.Errorf("the next login is handed on %d times: %+v, %v", handOn.Load(), v, err)
+	}
+}
+
+// TestOneLoginTriesAfterAPause: the others wait for what becomes of it.
+func TestOneLoginTriesAfterAPause(t *testing.T) {
+	n := &remote{}
+	now := time.Now()
+	if ok, try := n.mayHandOn(now); !ok || try != 0 {
+		t.Fatalf("before any pause: %t, %d", ok, try)
+	}
+	n.twoSteps(afterSilence)
+	if ok, _ := n.mayHandOn(now); ok {
+		t.Error("handed on in the pause")
+	}
+	later := now.Add(2 * afterSilence)
+	ok, try := n.mayHandOn(later)
+	if !ok || try == 0 {
+		t.Fatalf("after the pause: %t, %d", ok, try)
+	}
+	if ok, _ := n.mayHandOn(later); ok {
+		t.Error("a second one tries beside the first")
+	}
+	if ok, _ := n.mayHandOn(later.Add(2 * afterSilence)); !ok {
+		t.Error("nobody tries when the first came to nothing")
+	}
+}

@@ -182,6 +182,8 @@ func (w *witness) failed(m *nats.Msg) {
 	}
 	if len(w.events) < maxEvents {
 		w.events = append(w.events, failure{e, time.Now().Add(joinPatience)})
+	} else {
+		w.verdicts[verdict{e.says(), noDecision}]++
 	}
 }
 

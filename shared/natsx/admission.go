@@ -51,8 +51,6 @@ func (a *admission) offer(r *Request, now time.Time) (run bool, gone []givenUp) 
 		r.started = now
 		a.running++
 		return true, nil
-	case a.maxWaiting == 0:
-		return false, []givenUp{{r, wire.Overloaded}}
 	}
 	a.limit.bound = true
 	a.place(r)

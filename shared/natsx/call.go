@@ -50,7 +50,8 @@ type CallerOptions struct {
 	SecondAttempt float64
 	// MaxReplyBytes bounds the success reply; a longer one is wire.BadReply.
 	MaxReplyBytes int
-	// HandsOn says that the neighbour may hand requests on, so that a first attempt can be lost there.
+	// HandsOn says that the neighbour may hand requests on: replies on the subject with wire.HandedOnReply are taken, which are dropped
+	// otherwise, and further attempts have a larger stock, because first ones can be lost there.
 	HandsOn bool
 }
 
@@ -87,11 +88,11 @@ type Answer struct {
 	Data []byte // the success reply
 	// HandedOn says that it, or the error, came by way of somebody to whom the request was handed on.
 	HandedOn bool
-	// Attempts is how many were sent to somebody.
-	Attempts int
+	// Unanswered says that an attempt was sent to somebody and had no answer for as long as one is waited for.
+	Unanswered bool
 }
 
-// Call is CallOnward to a neighbour that answers itself. What comes another way is nobody's.
+// Call is CallOnward of which only the data is wanted.
 func (c *Caller) Call(ctx context.Context, q Outgoing) ([]byte, error) {
 	answer, err := c.CallOnward(ctx, q)
 	return answer.Data, err
@@ -119,7 +120,7 @@ func (c *Caller) CallOnward(ctx context.Context, q Outgoing) (Answer, error) {
 		defer k.endSpan()
 	}
 	data, err := k.run(ctx)
-	return Answer{Data: data, HandedOn: k.handedOn, Attempts: k.attempts}, err
+	return Answer{Data: data, HandedOn: k.handedOn, Unanswered: k.unanswered}, err
 }
 
 // call is one Call under way.
@@ -140,7 +141,9 @@ type call struct {
 	pause     time.Duration
 	// handedOn says that the call ended with an answer of somebody to whom it was handed on.
 	handedOn bool
-	span     *trace.Span // nil while tracing is off
+	// unanswered says that an attempt had no answer when it was time for the next, or for the end.
+	unanswered bool
+	span       *trace.Span // nil while tracing is off
 }
 
 func (k *call) endSpan() {
@@ -209,6 +212,7 @@ func (k *call) untilNext(now time.Time) time.Duration {
 
 // failed is the error of a call that got no usable answer.
 func (k *call) failed() *wire.Error {
+	k.unanswered = k.unanswered || k.outstanding > 0
 	if k.last != nil {
 		return k.last
 	}
@@ -217,6 +221,7 @@ func (k *call) failed() *wire.Error {
 
 // sendAgain makes a further attempt if the retry budget allows one.
 func (k *call) sendAgain(now time.Time) *wire.Error {
+	k.unanswered = k.unanswered || k.outstanding > 0
 	k.sendAt = time.Time{}
 	if !k.freeRetry {
 		if k.attempts >= maxAttempts || !k.caller.retries.take() {

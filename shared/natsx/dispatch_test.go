@@ -113,8 +113,6 @@ func TestWaitingIsGivenUpInTime(t *testing.T) {
 	})
 }
 
-// TestOverloadKeepsGoodput offers three times what can be done. What is done must be in time, and nearly as much as
-// without the overload.
 // TestTurnedAwayIsNotSweptFor: a request that comes too late has nobody look through all that wait.
 func TestTurnedAwayIsNotSweptFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -148,6 +146,8 @@ func TestTurnedAwayIsNotSweptFor(t *testing.T) {
 	})
 }
 
+// TestOverloadKeepsGoodput offers three times what can be done. What is done must be in time, and nearly as much as
+// without the overload.
 func TestOverloadKeepsGoodput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const workers, service, seconds = 10, 10 * time.Millisecond, 5

@@ -15,18 +15,21 @@ import (
 // which shows only when a message is refused; what was handed on in the first while is answered by this side then. Safe for
 // concurrent use.
 type Onward struct {
-	conn       *Conn
 	subject    string
+	reconnects func() uint64
 	permission *Permission
 
-	// proven says that nothing was refused for a while.
-	proven atomic.Bool
+	// proven is the connection, plus 1, on which nothing was refused for a while; another may have other permissions.
+	proven atomic.Uint64
 	mu     sync.Mutex // guards trial, held for a look
 	trial  *trial     // nil while none is under way
 }
 
 // trial is the while after the first request that is handed on, in which it is not known whether it may be.
-type trial struct{ requests []handedOn }
+type trial struct {
+	connection uint64
+	requests   []handedOn
+}
 
 // handedOn is a request that was handed on, and what to answer should that be refused.
 type handedOn struct {
@@ -43,7 +46,7 @@ const (
 
 // Onward returns the way to subject. refused is called, in place of the log, with the first refusal of each connection.
 func (c *Conn) Onward(subject string, refused func(error)) *Onward {
-	o := &Onward{conn: c, subject: subject}
+	o := &Onward{subject: subject, reconnects: func() uint64 { return c.Stats().Reconnects }}
 	o.permission = c.Permission(subject, func(err error, first bool) {
 		for _, h := range o.fail() {
 			_ = c.PublishMsg(&nats.Msg{Subject: h.reply, Data: h.otherwise}) // when that fails, nothing else arrives either
@@ -81,13 +84,14 @@ func (r *Request) HandOn(ctx context.Context, o *Onward, data, otherwise []byte)
 
 // try keeps h while it is not known whether it may be handed on.
 func (o *Onward) try(h handedOn) {
-	if o.proven.Load() || h.reply == "" {
+	connection := o.reconnects()
+	if o.proven.Load() == connection+1 || h.reply == "" {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.trial == nil {
-		t := &trial{}
+	if o.trial == nil || o.trial.connection != connection {
+		t := &trial{connection: connection}
 		o.trial = t
 		time.AfterFunc(trialTakes, func() { o.pass(t) })
 	}
@@ -102,14 +106,16 @@ func (o *Onward) pass(t *trial) {
 	defer o.mu.Unlock()
 	if o.trial == t {
 		o.trial = nil
-		o.proven.Store(true)
+		if o.reconnects() == t.connection {
+			o.proven.Store(t.connection + 1)
+		}
 	}
 }
 
 // fail ends the trial and returns what is to be answered. What arrived all the same has two answers then, of which its requester takes
 // the first.
 func (o *Onward) fail() []handedOn {
-	o.proven.Store(false)
+	o.proven.Store(0)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	t := o.trial

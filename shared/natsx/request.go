@@ -43,12 +43,15 @@ const maxRequestID = 64
 // it less time than its budget.
 func (r *Request) Shorten(t time.Time) { r.context.shorten(t) }
 
-// Respond sends the success reply. At most one of Respond and Fail has an effect.
+// Respond sends the success reply. The first of Respond, Fail, HandOn and Count has an effect; one of Respond and HandOn that failed had
+// none.
 func (r *Request) Respond(data []byte) error {
 	if r.answered.Swap(true) {
 		return nil
 	}
-	return r.endpoint.publish(&nats.Msg{Subject: r.reply, Data: data})
+	err := r.endpoint.publish(&nats.Msg{Subject: r.reply, Data: data})
+	r.answered.Store(err == nil)
+	return err
 }
 
 // Fail sends e as the error reply, with micro's error headers, and counts it in the endpoint's statistics.

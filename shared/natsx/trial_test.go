@@ -2,6 +2,7 @@ package natsx
 
 import (
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,7 +11,8 @@ import (
 // TestTrial: what is handed on is kept while it may be refused, within bounds, and no longer.
 func TestTrial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &Onward{}
+		var connection atomic.Uint64
+		o := &Onward{reconnects: connection.Load}
 		keep := func(n int) {
 			for i := range n {
 				o.try(handedOn{reply: "r" + strconv.Itoa(i)})
@@ -45,5 +47,17 @@ func TestTrial(t *testing.T) {
 		failed(0, "after it passed")
 		keep(4)
 		failed(4, "when it may not be any more")
+
+		keep(5)
+		pass(trialTakes)
+		connection.Add(1) // perhaps with other permissions
+		keep(2)
+		failed(2, "on another connection")
+
+		keep(5)
+		connection.Add(1)
+		pass(trialTakes)
+		keep(1)
+		failed(1, "after a trial that a reconnect broke off")
 	})
 }
