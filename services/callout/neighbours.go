@@ -2,7 +2,6 @@ package callout
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"harmony.internal/authcallout/shared/natsx"
@@ -22,18 +21,8 @@ type neighbours interface {
 type remote struct {
 	tokencheck, policy *natsx.Caller
 	subjects           wire.Subjects
-	// twoStepsUntil is until when, in Unix nanoseconds, tokencheck is not asked to hand on, 0 while it is. When the time is over one login
-	// tries, and the others wait for what becomes of it.
-	twoStepsUntil atomic.Int64
+	pause              pause
 }
-
-// How long tokencheck is not asked to hand on.
-const (
-	// afterSilence: after what was to be handed on got no answer. Who asks policy itself is told at once when nobody serves it.
-	afterSilence = time.Second
-	// afterEarlierRelease: after an answer of a policy that does not know wire.HandedOn.
-	afterEarlierRelease = time.Minute
-)
 
 // newRemote returns the neighbours below one prefix.
 func newRemote(c *natsx.Conn, subjects wire.Subjects) (*remote, error) {
@@ -54,7 +43,7 @@ func newRemote(c *natsx.Conn, subjects wire.Subjects) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &remote{tokencheck: tokencheck, policy: policy, subjects: subjects}, nil
+	return &remote{tokencheck: tokencheck, policy: policy, subjects: subjects, pause: pause{since: time.Now()}}, nil
 }
 
 func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*wire.Verified, error) {
@@ -65,8 +54,12 @@ func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*w
 		return nil, wire.Fail(wire.Internal, "encode the check request", err)
 	}
 	first := again
-	handOn, try := n.mayHandOn(time.Now())
-	if handOn = handOn && q.Client != nil; handOn {
+	var handOn bool
+	var try trial
+	if q.Client != nil {
+		handOn, try = n.pause.over()
+	}
+	if handOn {
 		if first, err = wire.Encode(q); err != nil {
 			return nil, wire.Fail(wire.Internal, "encode the check request", err)
 		}
@@ -76,11 +69,11 @@ func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*w
 	switch {
 	case !handOn:
 	case answer.HandedOn:
-		n.twoStepsUntil.Store(0)
+		n.pause.end(try)
 	case answer.Unanswered:
-		n.twoSteps(afterSilence)
-	case try != 0: // tokencheck answered itself, which says nothing: the next login tries
-		n.twoStepsUntil.CompareAndSwap(try, 1)
+		n.pause.extend(afterSilence)
+	default: // tokencheck answered itself, which says nothing
+		n.pause.next(try)
 	}
 	if err != nil {
 		return nil, err
@@ -91,7 +84,7 @@ func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*w
 	}
 	if answer.HandedOn && v.Issuer == "" && v.Grant == nil {
 		// A policy of a release before that does not know what was handed on, and sent a Grant alone.
-		n.twoSteps(afterEarlierRelease)
+		n.pause.extend(afterEarlierRelease)
 		return n.check(ctx, id, &alone)
 	}
 	switch {
@@ -104,31 +97,6 @@ func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*w
 		return nil, wire.Fail(wire.BadReply, "tokencheck: claims", nil)
 	}
 	return v, nil
-}
-
-// mayHandOn says whether tokencheck may be asked to hand on. try is not 0 for the login that tries after a pause, until the end of which
-// the others do not.
-func (n *remote) mayHandOn(now time.Time) (ok bool, try int64) {
-	until := n.twoStepsUntil.Load()
-	switch {
-	case until == 0:
-		return true, 0
-	case now.UnixNano() < until:
-		return false, 0
-	}
-	try = now.Add(afterSilence).UnixNano()
-	return n.twoStepsUntil.CompareAndSwap(until, try), try
-}
-
-// twoSteps extends the pause in which tokencheck is not asked to hand on to at least now and this long.
-func (n *remote) twoSteps(lasts time.Duration) {
-	until := time.Now().Add(lasts).UnixNano()
-	for {
-		before := n.twoStepsUntil.Load()
-		if until <= before || n.twoStepsUntil.CompareAndSwap(before, until) {
-			return
-		}
-	}
 }
 
 func (n *remote) decide(ctx context.Context, id string, q *wire.DecideRequest) (*wire.Grant, error) {

@@ -218,26 +218,18 @@ func TestTroubleIsNoSilence(t *testing.T) {
 	}
 }
 
-// TestOneLoginTriesAfterAPause: the others wait for what becomes of it.
-func TestOneLoginTriesAfterAPause(t *testing.T) {
-	n := &remote{}
-	now := time.Now()
-	if ok, try := n.mayHandOn(now); !ok || try != 0 {
-		t.Fatalf("before any pause: %t, %d", ok, try)
+// TestAnAnswerEndsNoPauseOfAnother: what was handed on before the pause, and is answered in it, says nothing about policy now.
+func TestAnAnswerEndsNoPauseOfAnother(t *testing.T) {
+	n := newNear(t)
+	n.fakeTokencheck(t)
+	natstest.FakePolicy(t, n.policy, func(*wire.DecideRequest) (*wire.Grant, *wire.Error) {
+		n.remote.pause.extend(afterEarlierRelease) // another login meets an earlier release meanwhile
+		return deviceGrant(), nil
+	})
+	if v, err := n.check(t, longBudget); err != nil || v.Grant == nil {
+		t.Fatalf("%+v, %v", v, err)
 	}
-	n.twoSteps(afterSilence)
-	if ok, _ := n.mayHandOn(now); ok {
-		t.Error("handed on in the pause")
-	}
-	later := now.Add(2 * afterSilence)
-	ok, try := n.mayHandOn(later)
-	if !ok || try == 0 {
-		t.Fatalf("after the pause: %t, %d", ok, try)
-	}
-	if ok, _ := n.mayHandOn(later); ok {
-		t.Error("a second one tries beside the first")
-	}
-	if ok, _ := n.mayHandOn(later.Add(2 * afterSilence)); !ok {
-		t.Error("nobody tries when the first came to nothing")
+	if ok, _ := n.remote.pause.over(); ok {
+		t.Error("the pause is over")
 	}
 }

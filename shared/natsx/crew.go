@@ -1,6 +1,9 @@
 package natsx
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // maxIdle is how many goroutines wait for their next request. A goroutine that has worked has the stack for it; a new one
 // has to grow it.
@@ -12,6 +15,8 @@ type crew struct {
 	hand  chan *Request
 	ended chan struct{} // closed by dismiss
 	idle  atomic.Int32
+
+	dismissing sync.Once
 }
 
 func newCrew(work func(*Request)) *crew {
@@ -45,4 +50,4 @@ func (c *crew) run(r *Request) {
 
 // dismiss ends the goroutines that wait. What is started later is worked on all the same: while the connection is down
 // nobody can tell whether a request is still on its way from the subscription.
-func (c *crew) dismiss() { close(c.ended) }
+func (c *crew) dismiss() { c.dismissing.Do(func() { close(c.ended) }) }

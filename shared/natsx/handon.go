@@ -21,7 +21,7 @@ type Onward struct {
 
 	// proven is the connection, plus 1, on which nothing was refused for a while; another may have other permissions.
 	proven atomic.Uint64
-	mu     sync.Mutex // guards trial, held for a look
+	mu     sync.Mutex // guards trial and what is written to proven, held for a look
 	trial  *trial     // nil while none is under way
 }
 
@@ -62,14 +62,18 @@ func (c *Conn) Onward(subject string, refused func(error)) *Onward {
 func (o *Onward) Open() bool { return o.permission.Held() }
 
 // HandOn sends data onward as this request, whose requester then has its answer from there: its ID, its place for the reply and what
-// is left of its budget go along. ctx is the handler's. It fails when it could not be sent, or too little time is left for the
-// way; the request is then still to be answered. otherwise is the answer should the server refuse data; it may be kept for a while and
-// must not be changed.
+// is left of its budget go along. ctx is the handler's. It fails with wire.OutOfTime when too little time is left for the way, and with
+// nats.go's error when the request has no place for a reply or data could not be sent; the request is then still to be answered. It is
+// nil, and nothing is sent, for a request that was answered before. otherwise is the answer should the server refuse data; it may be
+// kept for a while and must not be changed.
 func (r *Request) HandOn(ctx context.Context, o *Onward, data, otherwise []byte) error {
 	deadline, _ := ctx.Deadline()
 	left := time.Until(deadline) - hopShave
 	if left <= 0 {
 		return wire.Fail(wire.OutOfTime, "", nil)
+	}
+	if r.reply == "" {
+		return nats.ErrMsgNoReply
 	}
 	if r.answered.Swap(true) {
 		return nil
@@ -85,12 +89,12 @@ func (r *Request) HandOn(ctx context.Context, o *Onward, data, otherwise []byte)
 // try keeps h while it is not known whether it may be handed on.
 func (o *Onward) try(h handedOn) {
 	connection := o.reconnects()
-	if o.proven.Load() == connection+1 || h.reply == "" {
+	if o.proven.Load() == connection+1 {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.trial == nil || o.trial.connection != connection {
+	if o.trial == nil || o.trial.connection < connection {
 		t := &trial{connection: connection}
 		o.trial = t
 		time.AfterFunc(trialTakes, func() { o.pass(t) })
@@ -115,9 +119,9 @@ func (o *Onward) pass(t *trial) {
 // fail ends the trial and returns what is to be answered. What arrived all the same has two answers then, of which its requester takes
 // the first.
 func (o *Onward) fail() []handedOn {
-	o.proven.Store(0)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.proven.Store(0)
 	t := o.trial
 	o.trial = nil
 	if t == nil {

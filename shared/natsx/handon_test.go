@@ -2,6 +2,7 @@ package natsx_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -158,6 +159,37 @@ func TestHandOnShavesTheBudget(t *testing.T) {
 	}
 	handle.Store(tooLate)
 	ask("by itself")
+}
+
+// TestHandOnWithoutReply: what nobody waits for is not handed on.
+func TestHandOnWithoutReply(t *testing.T) {
+	s := natstest.Run(t, "")
+	observer := natstest.Connect(t, s)
+	arrived, err := observer.SubscribeSync(decide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := observer.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	tokencheck := connect(t, s, "tokencheck")
+	toPolicy := onward(t, tokencheck)
+	failed := make(chan error, 1)
+	serve(t, tokencheck, natsx.Endpoint{Handle: func(ctx context.Context, r *natsx.Request) {
+		failed <- r.HandOn(ctx, toPolicy, nil, nil)
+	}})
+	if err := observer.Publish("auth.v1.token.check", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; !errors.Is(err, nats.ErrMsgNoReply) {
+		t.Errorf("%v, want %v", err, nats.ErrMsgNoReply)
+	}
+	if err := errors.Join(tokencheck.Flush(), observer.Flush()); err != nil { // what was sent is there now
+		t.Fatal(err)
+	}
+	if n, _, err := arrived.Pending(); n != 0 || err != nil {
+		t.Errorf("%d messages were handed on, %v", n, err)
+	}
 }
 
 // TestHandOnRefused: what the server does not let pass is answered here, all that is on its way.

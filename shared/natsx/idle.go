@@ -19,8 +19,8 @@ func (e *endpoint) checkIdle() {
 	}
 }
 
-// wait returns nil when nothing runs, waits or is owed, and has dismissed the crew then; it is not called again. It fails when ctx
-// ends before.
+// wait returns nil when nothing runs, waits or is owed, and has dismissed the crew then. It fails when ctx ends before. One call at a
+// time.
 func (e *endpoint) wait(ctx context.Context) error {
 	idle := make(chan struct{})
 	e.mu.Lock()

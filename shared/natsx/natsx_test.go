@@ -400,6 +400,9 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 	if err := srv.Drain(within(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v, want deadline exceeded", err)
 	}
+	if err := srv.Drain(within(t, 50*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("once more: %v, want deadline exceeded", err)
+	}
 	serve(t, conn, natsx.Endpoint{MaxInFlight: 7, Handle: func(context.Context, *natsx.Request) {}})
 	if limit := metric(t, conn, "authcallout_requests_limit"); limit != 7 {
 		t.Errorf("a limit of %v, want that of the one that serves, 7", limit)

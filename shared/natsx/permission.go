@@ -13,7 +13,8 @@ const askAgain = 5 * time.Minute
 // message; again after askAgain, and with every new connection, which may have other permissions. Safe for concurrent use.
 type Permission struct {
 	reconnects func() uint64
-	// refused is when it was refused last, in nanoseconds since 1970, 0 while it counts as held; reconnect is in which connection.
+	since      time.Time // a moment before any use; what is measured from it does not depend on the wall clock
+	// refused is when it was refused last, in nanoseconds after since, 0 while it counts as held; reconnect is in which connection.
 	refused   atomic.Int64
 	reconnect atomic.Uint64
 	// told is the connection of which the refusal was told, plus 1.
@@ -24,9 +25,13 @@ type Permission struct {
 // log, with every refusal, of which there are some when several messages are on their way; first says that it is the first of this
 // connection.
 func (c *Conn) Permission(prefix string, refused func(err error, first bool)) *Permission {
-	p := &Permission{reconnects: func() uint64 { return c.Stats().Reconnects }}
+	p := newPermission(func() uint64 { return c.Stats().Reconnects })
 	c.OnRefused(prefix, func(err error) { refused(err, p.lose()) })
 	return p
+}
+
+func newPermission(reconnects func() uint64) *Permission {
+	return &Permission{reconnects: reconnects, since: time.Now()}
 }
 
 // Held reports whether what is published now may arrive.
@@ -35,7 +40,7 @@ func (p *Permission) Held() bool {
 	if at == 0 {
 		return true
 	}
-	if p.reconnects() == p.reconnect.Load() && time.Since(time.Unix(0, at)) < askAgain {
+	if p.reconnects() == p.reconnect.Load() && time.Since(p.since)-time.Duration(at) < askAgain {
 		return false
 	}
 	p.refused.CompareAndSwap(at, 0)
@@ -46,6 +51,6 @@ func (p *Permission) Held() bool {
 func (p *Permission) lose() (first bool) {
 	connection := p.reconnects()
 	p.reconnect.Store(connection)
-	p.refused.Store(time.Now().UnixNano())
+	p.refused.Store(int64(max(1, time.Since(p.since))))
 	return p.told.Swap(connection+1) != connection+1
 }

@@ -10,7 +10,7 @@ import (
 func TestPermission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		connection := uint64(0)
-		p := &Permission{reconnects: func() uint64 { return connection }}
+		p := newPermission(func() uint64 { return connection })
 		held := func(want bool, when string) {
 			t.Helper()
 			if p.Held() != want {
@@ -24,6 +24,7 @@ func TestPermission(t *testing.T) {
 			}
 		}
 		held(true, "at first")
+		time.Sleep(time.Second)
 		refuse(true)
 		refuse(false)
 		held(false, "refused")

@@ -127,7 +127,7 @@ const flushTimeout = 5 * time.Second
 
 // Drain takes no new requests, waits until those taken on are answered or ctx ends, and stops the micro service. It is over for
 // good also when it fails: what is still worked on then ends by itself, and is counted no more. The connection stays open: its
-// owner closes it.
+// owner closes it. Not for concurrent use.
 func (s *Server) Drain(ctx context.Context) error {
 	for _, e := range s.endpoints {
 		e.dropped() // while it can be seen
