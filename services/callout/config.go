@@ -17,7 +17,8 @@ import (
 
 // Config is callout.yaml.
 type Config struct {
-	// NATS is the connection, in the account that nats-server's auth_callout names. Its user must be one of auth_users.
+	// NATS is the way to nats-server, into the account that its auth_callout names. The user must be one of auth_users. Each replica has
+	// two connections, which count against limits of connections.
 	NATS natsx.Config `yaml:"nats"`
 	// Log sets up logging.
 	Log logx.Config `yaml:"log"`

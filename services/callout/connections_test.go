@@ -3,6 +3,7 @@ package callout
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,13 +11,14 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"harmony.internal/authcallout/shared/natstest"
+	"harmony.internal/authcallout/shared/natsx"
 	"harmony.internal/authcallout/shared/wire"
 )
 
-// subjectsOf returns what the connection of this name subscribes to.
-func (w *world) subjectsOf(t *testing.T, name string) []string {
+// heardBy returns what the connection of this name subscribes to, and how many messages of each it was sent.
+func (w *world) heardBy(t *testing.T, name string) map[string]int64 {
 	t.Helper()
-	conns, err := w.server.Connz(&server.ConnzOptions{Subscriptions: true, Account: w.account()})
+	conns, err := w.server.Connz(&server.ConnzOptions{SubscriptionsDetail: true, Subscriptions: true, Account: w.account()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +26,11 @@ func (w *world) subjectsOf(t *testing.T, name string) []string {
 	if i < 0 {
 		t.Fatalf("no connection is named %s", name)
 	}
-	return conns.Conns[i].Subs
+	heard := map[string]int64{}
+	for _, sub := range conns.Conns[i].SubsDetail {
+		heard[sub.Subject] += sub.Msgs
+	}
+	return heard
 }
 
 // TestWhatIsNoLoginGoesAside: requests arrive on one connection; answers to hang-ups, other replicas' decisions and the server's events on
@@ -47,21 +53,76 @@ func TestWhatIsNoLoginGoesAside(t *testing.T) {
 	if m, err := records.NextMsg(5 * time.Second); err != nil || m.Subject != must(wire.NewSubjects("")).Decision(outcomeHungUp) {
 		t.Fatalf("record: %+v, %v", m, err)
 	}
-	heard := w.subjectsOf(t, asideName)
+	heard, logins := w.heardBy(t, asideName), w.heardBy(t, wire.QueueCallout)
 	for _, subject := range []string{subjectAuthErrors, must(wire.NewSubjects("")).Decision(outcomeHungUp), w.service.hangups.reply} {
-		if !slices.Contains(heard, subject) {
+		if _, hears := heard[subject]; !hears {
 			t.Errorf("aside hears %v, and not %s", heard, subject)
 		}
-		if slices.Contains(w.subjectsOf(t, wire.QueueCallout), subject) {
+		if _, hears := logins[subject]; hears {
 			t.Errorf("%s is heard where logins are", subject)
 		}
 	}
-	if !slices.Contains(w.subjectsOf(t, wire.QueueCallout), wire.SubjectUserAuth) || slices.Contains(heard, wire.SubjectUserAuth) {
-		t.Error("requests do not arrive where logins are")
+	if heard[w.service.hangups.reply] != 1 || heard[wire.SubjectUserAuth] != 0 || logins[wire.SubjectUserAuth] != 1 {
+		t.Errorf("aside heard %v, and the connection for logins %v", heard, logins)
+	}
+	if n := heard[must(wire.NewSubjects("")).Decision(outcomeHungUp)]; n != 0 {
+		t.Errorf("aside heard %d records, which are its own", n)
 	}
 	w.service.witness.mu.Lock()
 	defer w.service.witness.mu.Unlock()
 	if len(w.service.witness.failures) != 1 {
 		t.Errorf("the witness knows of %d failed decisions", len(w.service.witness.failures))
+	}
+}
+
+// TestAsideIsLost: what was taken on is answered, and then the service ends.
+func TestAsideIsLost(t *testing.T) {
+	asked, release := make(chan struct{}), make(chan struct{})
+	w := startWorld(t, natstest.Hardened(t, false), func(q *wire.CheckRequest) (*wire.Verified, *wire.Error) {
+		close(asked)
+		<-release
+		return goodToken(q)
+	})
+	result := make(chan error, 1)
+	go func() {
+		nc, err := nats.Connect(w.server.ClientURL(), nats.Token(deviceToken), nats.Timeout(30*time.Second))
+		if err == nil {
+			nc.Close()
+		}
+		result <- err
+	}()
+	<-asked
+	w.service.hangups.conn.(*nats.Conn).Close()
+	natstest.Eventually(t, "no more requests are taken", func() bool {
+		_, takes := w.heardBy(t, wire.QueueCallout)[wire.SubjectUserAuth]
+		return !takes
+	})
+	close(release)
+	if err := <-result; err != nil {
+		t.Errorf("the login that was under way: %v", err)
+	}
+	if err := <-w.ended; !errors.Is(err, natsx.ErrConnectionLost) {
+		t.Errorf("the service ended with %v", err)
+	}
+	w.ended <- nil // for whoever waits for the end of every world
+}
+
+// TestAsideIsAway: the replica is not ready, asks no server, and says why.
+func TestAsideIsAway(t *testing.T) {
+	w := startWorld(t, natstest.Hardened(t, false), goodToken)
+	conn := w.conn(t)
+	conn.Conn.Close()
+	if err := w.service.hangups.ask(t.Context(), conn.Conn, w.server.ID()); !errors.Is(err, nats.ErrDisconnected) {
+		t.Errorf("asked on a connection that is down: %v", err)
+	}
+	monitor := must(w.service.newMonitor(connections{logins: w.conn(t), aside: conn}))
+	var missing []string
+	for _, check := range monitor.Ready().Checks {
+		if !check.OK && strings.HasPrefix(check.Name, "nats") {
+			missing = append(missing, check.Name)
+		}
+	}
+	if !slices.Equal(missing, []string{"nats-aside"}) {
+		t.Errorf("%v is missing", missing)
 	}
 }

@@ -273,8 +273,12 @@ func decodeFailure(err error) *wire.Error {
 	return wire.Fail(wire.RequestMalformed, "cannot be decoded", nil)
 }
 
-// serverKeys are the keys of servers whose signatures verified, decoded: 40 KiB each. There are at most maxServers, and then they begin
-// anew. Safe for concurrent use.
+// maxServerKeys bounds serverKeys, to 10 MiB: the keys of all who may publish requests are kept, before it is known whose they are. With
+// more servers than that a request costs what making a key does.
+const maxServerKeys = 256
+
+// serverKeys are the keys of servers whose signatures verified, decoded: 40 KiB each. There are at most maxServerKeys, and then they
+// begin anew. Safe for concurrent use.
 type serverKeys struct {
 	mu   sync.RWMutex // guards keys, held for one look or one change
 	keys map[string]eddsa.Key
@@ -305,7 +309,7 @@ func (k *serverKeys) put(id string, key eddsa.Key) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.keys == nil || len(k.keys) >= maxServers {
+	if k.keys == nil || len(k.keys) >= maxServerKeys {
 		k.keys = make(map[string]eddsa.Key)
 	}
 	k.keys[strings.Clone(id)] = key

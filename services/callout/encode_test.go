@@ -125,7 +125,7 @@ func TestDecodeAsJWT(t *testing.T) {
 // TestServerKeysAreBounded: keys of one's own making fill no memory.
 func TestServerKeysAreBounded(t *testing.T) {
 	k := serverKeys{}
-	for range 2*maxServers + 10 {
+	for range 2*maxServerKeys + 10 {
 		id := must(must(nkeys.CreateServer()).PublicKey())
 		key, ok := k.get(id)
 		if !ok {
@@ -133,7 +133,7 @@ func TestServerKeysAreBounded(t *testing.T) {
 		}
 		k.put(id, key)
 	}
-	if len(k.keys) > maxServers {
+	if len(k.keys) > maxServerKeys {
 		t.Errorf("%d keys", len(k.keys))
 	}
 }

@@ -96,20 +96,35 @@ func newBench(t *testing.T) *bench {
 }
 
 func (b *bench) message(data []byte) message {
-	return message{id: "id-1", data: data, received: time.Now(), reply: b}
+	return message{id: "id-1", data: data, received: time.Now(), reply: &end{bench: b}}
+}
+
+// end is where one request of a bench ends. As with a natsx.Request, what comes after its end has no effect.
+type end struct {
+	*bench
+	answered bool
 }
 
 // Respond implements reply.
-func (b *bench) Respond(answer []byte) error {
-	b.answers = append(b.answers, answer)
-	return b.sendErr
+func (e *end) Respond(answer []byte) error {
+	if e.answered {
+		return nil
+	}
+	e.answers = append(e.answers, answer)
+	e.answered = e.sendErr == nil
+	return e.sendErr
 }
 
 // Count implements reply.
-func (b *bench) Count(fail *wire.Error) { b.counted = append(b.counted, fail.Code) }
+func (e *end) Count(fail *wire.Error) {
+	if !e.answered {
+		e.counted = append(e.counted, fail.Code)
+		e.answered = true
+	}
+}
 
 // Shorten implements reply.
-func (b *bench) Shorten(end time.Time) { b.end = end }
+func (e *end) Shorten(to time.Time) { e.end = to }
 
 // request is an ordinary one of a device with deviceToken.
 func (b *bench) request(change func(*jwt.AuthorizationRequestClaims)) []byte {

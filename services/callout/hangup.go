@@ -98,7 +98,7 @@ func (h *hangups) answered(m *nats.Msg) {
 func (h *hangups) probe(ctx context.Context, nc *nats.Conn, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	if id == "" {
+	if id == "" || !nc.IsConnected() {
 		return nats.ErrDisconnected
 	}
 	m, err := nc.RequestWithContext(ctx, h.subjects.Kick(id), kickBody(0))
@@ -120,7 +120,19 @@ func (h *hangups) probe(ctx context.Context, nc *nats.Conn, id string) error {
 	return nil
 }
 
-// look probes and takes the result over; it logs at start, at changes, and never more. sure says that it was answered.
+// errNoRightToAsk is why no server can be asked for its id.
+var errNoRightToAsk = errors.New("verify_servers needs the system account's KICK, and this user may not use it")
+
+// ask returns nil when a server answers under this id, nats.ErrNoResponders when none does, and else why it is not known.
+func (h *hangups) ask(ctx context.Context, nc *nats.Conn, id string) error {
+	if !h.allowed.Load() {
+		return errNoRightToAsk
+	}
+	return h.probe(ctx, nc, id)
+}
+
+// look probes and takes the result over; it logs at start, at changes, and never more. sure is false when nobody answered, which a right
+// and a lack of it have in common.
 func (h *hangups) look(ctx context.Context, nc *nats.Conn, first bool, log *zap.Logger) (sure bool) {
 	err := h.probe(ctx, nc, nc.ConnectedServerId())
 	if ctx.Err() != nil || errors.Is(err, nats.ErrDisconnected) {

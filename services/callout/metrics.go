@@ -23,7 +23,7 @@ var (
 		"Connections that a server was asked to close (asked), and of these the ones that were gone already (refused).",
 		monitor.Label{Name: "result", Values: "asked, refused"})
 	metricRecords = monitor.NewMetric(monitor.Counter, "authcallout_records_total",
-		"Decision records that were to be published on NATS: sent (published), or not because there were too many, the connection was down or the server refused it (dropped). The log has all of them.",
+		"Decision records that were to be published on NATS: sent (published), or not because there were too many, the connection for them was down or the server refused it (dropped). The log has all of them.",
 		monitor.Label{Name: "result", Values: "published, dropped"})
 	metricAuthErrors = monitor.NewMetric(monitor.Counter, "authcallout_auth_errors_total",
 		"Failed logins as nats-server itself reports them, each at one of the replicas, and the decision that explains them. None: the request reached no callout, or the answer came too late.",
@@ -110,7 +110,7 @@ func (s *Service) collectWitness(out chan<- prometheus.Metric) {
 			out <- metricAuthErrors.Value(float64(counts[verdict{server, decision}]), server, decision)
 		}
 	}
-	out <- metricWatching.Value(monitor.Flag(s.witness != nil && s.witness.watching.Load()))
+	out <- metricWatching.Value(monitor.Flag(s.witness.watching()))
 }
 
 // ending is how a request may end; code is 0 when it was admitted.

@@ -95,11 +95,8 @@ func (s *servers) lead(ctx context.Context, req *authRequest) *wire.Error {
 	return s.judge(req, s.ask(ctx, req.ServerID))
 }
 
-// What keeps a server from being asked.
-var (
-	errAskedTooOften = errors.New("too many servers to ask")
-	errNoRightToAsk  = errors.New("verify_servers needs the system account's KICK, and this user may not use it")
-)
+// errAskedTooOften keeps a server from being asked now.
+var errAskedTooOften = errors.New("too many servers to ask")
 
 // note remembers req's server and logs what is new about it.
 func (s *servers) note(req *authRequest) (known, stranger bool) {

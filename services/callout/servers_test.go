@@ -147,7 +147,7 @@ func TestMadeUpServerIsRefused(t *testing.T) {
 	conn := w.conn(t)
 	h := must(w.service.newHandler(connections{conn, conn}))
 	b := &bench{}
-	h.handle(t.Context(), message{id: "forged", data: m.Data, serverXKey: m.Header.Get(headerServerXKey), received: time.Now(), reply: b})
+	h.handle(t.Context(), message{id: "forged", data: m.Data, serverXKey: m.Header.Get(headerServerXKey), received: time.Now(), reply: &end{bench: b}})
 	if reasons := w.service.stats().Reasons; reasons["request_server"] != 1 || len(b.answers) != 0 {
 		t.Errorf("reasons %v, %d answers", reasons, len(b.answers))
 	}

@@ -2,6 +2,7 @@ package callout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -23,7 +24,7 @@ type Deps struct {
 	Log     *zap.Logger
 	Version string        // bare semantic version
 	Trace   *trace.Tracer // nil for off
-	// NATSOptions are added to the connection's, for connections inside one process.
+	// NATSOptions are added to those of both connections, for connections inside one process.
 	NATSOptions []nats.Option
 	// Now is the clock, nil for the system's.
 	Now func() time.Time
@@ -88,14 +89,15 @@ func randomBelow(limit time.Duration) time.Duration {
 	return time.Duration(rand.Int64N(int64(limit))) //nolint:gosec // spreads load, guards nothing
 }
 
-// Run serves until ctx ends, then answers what it took on and returns nil. An error, as natsx.ErrConnectionLost, means that it can no longer serve.
+// Run serves until ctx ends, then answers what it took on and returns nil. An error, as natsx.ErrConnectionLost, means that it can no longer serve;
+// what it took on is answered even then, unless the connection for that is the one that is lost.
 func (s *Service) Run(ctx context.Context) error {
 	conns, err := s.connect()
 	if err != nil {
 		return err
 	}
 	defer conns.close()
-	watch, err := s.newMonitor(conns.logins)
+	watch, err := s.newMonitor(conns)
 	if err != nil {
 		return err
 	}
@@ -144,10 +146,7 @@ func (s *Service) newHandler(conns connections) (*handler, error) {
 		budget:     s.budget(),
 		hangups:    s.hangups,
 		servers: newServers(s.cfg, s.deps.Log, s.deps.Now, func(ctx context.Context, id string) error {
-			if !s.hangups.may() {
-				return errNoRightToAsk
-			}
-			return s.hangups.probe(ctx, conns.aside.Conn, id)
+			return s.hangups.ask(ctx, conns.aside.Conn, id)
 		}),
 		account:   s.cfg.Account,
 		accounts:  append([]string{s.cfg.Account}, s.cfg.AllowedAccounts...),
@@ -200,17 +199,18 @@ func (s *Service) serve(ctx context.Context, conns connections, h *handler, watc
 	issuers, xkeys := s.keyring.keys().names()
 	s.deps.Log.Info("serving", zap.Strings("issuer_keys", issuers), zap.Bool("sealed", len(xkeys) > 0),
 		zap.String("hang_up", s.hangups.mode()), zap.Duration("budget", s.budget().ceiling()))
+	var lost error
 	select {
 	case <-conns.logins.Lost():
 		return natsx.ErrConnectionLost
 	case <-conns.aside.Lost():
-		return natsx.ErrConnectionLost
+		lost = natsx.ErrConnectionLost // and what was taken on can still be answered
 	case <-ctx.Done():
 	}
 	watch.Drain()
 	drain, cancel := context.WithTimeout(background, s.budget().ceiling()+time.Second)
 	defer cancel()
-	return server.Drain(drain)
+	return errors.Join(lost, server.Drain(drain))
 }
 
 func (s *Service) endpoint(h *handler, g *giveUps) natsx.Endpoint {

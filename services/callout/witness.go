@@ -79,8 +79,9 @@ type witness struct {
 	publish *publisher
 	log     *zap.Logger
 	entries *rate.Limiter
-	// watching says that the server tells this replica.
-	watching atomic.Bool
+	// conn is where the server tells this replica, nil before run; refusedOn the connection on which it refuses to, plus 1.
+	conn      atomic.Pointer[natsx.Conn]
+	refusedOn atomic.Uint64
 
 	mu       sync.Mutex // guards the rest, held for one event or one look
 	failures map[attempt]string
@@ -99,15 +100,13 @@ func newWitness(publish *publisher, log *zap.Logger) *witness {
 
 // run listens and joins until ctx ends.
 func (w *witness) run(ctx context.Context, conn *natsx.Conn, subjects wire.Subjects) error {
-	var refused atomic.Uint64 // the reconnectth connection, if any
 	conn.OnRefused(subjectAuthErrors, func(err error) {
-		refused.Store(conn.Stats().Reconnects)
-		if w.watching.Swap(false) {
+		if now := conn.Stats().Reconnects + 1; w.refusedOn.Swap(now) != now {
 			w.log.Info("nats-server's own view of failed logins is not counted: this user may not subscribe to it",
 				zap.String("subject", subjectAuthErrors), zap.Error(err))
 		}
 	})
-	w.watching.Store(true)
+	w.conn.Store(conn)
 	for _, outcome := range []string{outcomeDenied, outcomeHungUp, outcomeSilent} {
 		sub, err := conn.Subscribe(subjects.Decision(outcome), w.heard)
 		if err != nil {
@@ -128,11 +127,18 @@ func (w *witness) run(ctx context.Context, conn *natsx.Conn, subjects wire.Subje
 			return nil
 		case now := <-tick.C:
 			w.join(now)
-			if conn.Stats().Reconnects != refused.Load() {
-				w.watching.Store(true) // another connection, perhaps with other permissions; else it is refused again
-			}
 		}
 	}
+}
+
+// watching says that the server tells this replica. Another connection than the one on which it refuses to may have other permissions; else
+// it is refused again.
+func (w *witness) watching() bool {
+	if w == nil {
+		return false
+	}
+	conn := w.conn.Load()
+	return conn != nil && w.refusedOn.Load() != conn.Stats().Reconnects+1
 }
 
 // heard remembers a decision of another replica.
@@ -168,28 +174,56 @@ func (w *witness) remember(a attempt, outcome string) {
 	w.failures[a] = outcome
 }
 
-// failed takes an event in.
+// failed takes an event in. When too many wait, the oldest are judged before their time.
 func (w *witness) failed(m *nats.Msg) {
 	e, err := readAuthError(m.Data)
 	if err != nil || e.Client.ID == 0 {
 		return
 	}
+	now := time.Now()
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	var early []failure
 	if outcome, known := w.failures[e.attempt()]; known {
 		w.verdicts[verdict{e.says(), outcome}]++
-		return
-	}
-	if len(w.events) < maxEvents {
-		w.events = append(w.events, failure{e, time.Now().Add(joinPatience)})
 	} else {
-		w.verdicts[verdict{e.says(), noDecision}]++
+		if len(w.events) == maxEvents {
+			early = w.judge(maxEvents / 4)
+		}
+		w.events = append(w.events, failure{e, now.Add(joinPatience)})
 	}
+	w.mu.Unlock()
+	w.tell(early, now)
 }
 
 // join judges the events that have waited long enough.
 func (w *witness) join(now time.Time) {
-	for _, e := range w.unexplained(now) {
+	w.mu.Lock()
+	due := 0
+	for due < len(w.events) && !w.events[due].due.After(now) {
+		due++
+	}
+	unexplained := w.judge(due)
+	w.mu.Unlock()
+	w.tell(unexplained, now)
+}
+
+// judge takes the n oldest events out, counts them, and returns those without a decision. w.mu is held.
+func (w *witness) judge(n int) (unexplained []failure) {
+	for _, e := range w.events[:n] {
+		outcome, known := w.failures[e.attempt()]
+		if !known {
+			outcome = noDecision
+			unexplained = append(unexplained, e)
+		}
+		w.verdicts[verdict{e.says(), outcome}]++
+	}
+	w.events = append(w.events[:0], w.events[n:]...)
+	return unexplained
+}
+
+// tell logs and publishes events without a decision.
+func (w *witness) tell(unexplained []failure, now time.Time) {
+	for _, e := range unexplained {
 		fields := []zap.Field{
 			zap.String(logx.Outcome, outcomeUnanswered), zap.String(logx.Detail, e.says()), zap.String(logx.ServerID, text(e.Server.ID)),
 			zap.String(logx.ServerName, text(e.Server.Name)), zap.String(logx.ClientHost, text(e.Client.Host)), zap.Uint64(logx.ClientID, e.Client.ID),
@@ -200,25 +234,6 @@ func (w *witness) join(now time.Time) {
 		}
 		w.publish.offer(outcomeUnanswered, now, fields)
 	}
-}
-
-// unexplained takes the events out that are due, counts them, and returns those without a decision.
-func (w *witness) unexplained(now time.Time) []failure {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := 0
-	var out []failure
-	for ; n < len(w.events) && !w.events[n].due.After(now); n++ {
-		e := w.events[n]
-		outcome, known := w.failures[e.attempt()]
-		if !known {
-			outcome = noDecision
-			out = append(out, e)
-		}
-		w.verdicts[verdict{e.says(), outcome}]++
-	}
-	w.events = append(w.events[:0], w.events[n:]...)
-	return out
 }
 
 // counts returns a copy of what was judged.

@@ -101,14 +101,25 @@ func TestWitnessIsBounded(t *testing.T) {
 	if _, known := w.failures[attempt{"N1", 9}]; known {
 		t.Error("an old one is")
 	}
-	for i := range maxEvents + 10 {
-		w.failed(event("N2", uint64(i+1), ""))
+	const oldest = maxEvents / 4
+	for i := range uint64(maxEvents) {
+		w.failed(event("N2", i+1, ""))
+	}
+	w.remember(attempt{"N2", oldest}, outcomeHungUp)
+	w.remember(attempt{"N2", oldest + 1}, outcomeHungUp)
+	w.failed(event("N2", maxEvents+1, "")) // for which the oldest make room
+	got := w.counts()
+	if got[verdict{serverTimeout, noDecision}] != oldest-1 || got[verdict{serverTimeout, outcomeHungUp}] != 1 || len(w.events) != maxEvents-oldest+1 {
+		t.Errorf("counted early: %v, and %d wait", got, len(w.events))
 	}
 	w.join(time.Now().Add(joinPatience))
-	if n := w.counts()[verdict{serverTimeout, noDecision}]; n != maxEvents+10 {
-		t.Errorf("%d counted", n)
+	if got := w.counts(); got[verdict{serverTimeout, noDecision}] != maxEvents-1 || got[verdict{serverTimeout, outcomeHungUp}] != 2 || len(got) != 2 {
+		t.Errorf("counted %v", got)
 	}
-	if n := logs.Len(); n > unansweredBurst {
+	if published, dropped := int64(len(w.publish.queue)), w.publish.dropped.Load(); published+dropped != maxEvents-1 {
+		t.Errorf("%d are to be published, %d are dropped", published, dropped)
+	}
+	if n := logs.Len(); n > unansweredBurst+int(joinPatience/unansweredEvery) {
 		t.Errorf("%d log entries", n)
 	}
 }
@@ -135,7 +146,7 @@ func TestWitnessIsPermittedLater(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	natstest.Eventually(t, "the server refuses it", func() bool { return logs.FilterMessageSnippet("may not subscribe").Len() == 1 && !w.watching.Load() })
+	natstest.Eventually(t, "the server refuses it", func() bool { return logs.FilterMessageSnippet("may not subscribe").Len() == 1 && !w.watching() })
 
 	permitted := natstest.ParseConfig(t, fmt.Sprintf(conf, fmt.Sprintf(", %q", subjectAuthErrors)))
 	permitted.ConfigFile, permitted.Port, permitted.StoreDir = opts.ConfigFile, opts.Port, opts.StoreDir
@@ -145,7 +156,7 @@ func TestWitnessIsPermittedLater(t *testing.T) {
 	if err := conn.ForceReconnect(); err != nil { // a subscription that was refused is tried again by the next connection
 		t.Fatal(err)
 	}
-	natstest.Eventually(t, "it is watched", w.watching.Load)
+	natstest.Eventually(t, "it is watched", w.watching)
 }
 
 func FuzzWitness(f *testing.F) {

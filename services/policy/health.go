@@ -27,5 +27,5 @@ func (s *Service) newMonitor(conn *natsx.Conn) (*monitor.Monitor, error) {
 		}})
 	}
 	about := monitor.About{Service: wire.QueuePolicy, Version: s.deps.Version, ConfigHash: s.cfg.hash()}
-	return monitor.New(about, s.deps.Log, checks, monitor.Families{Metrics: Metrics(), Values: s.collect}, conn.Collector())
+	return monitor.New(about, s.deps.Log, checks, monitor.Families{Metrics: Metrics(), Values: s.collect}, natsx.Collector(conn))
 }

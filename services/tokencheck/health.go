@@ -16,7 +16,7 @@ import (
 func (s *Service) newMonitor(conn *natsx.Conn) (*monitor.Monitor, error) {
 	checks := append(conn.Checks(), monitor.Check{Name: "keys", Do: s.checkKeys})
 	about := monitor.About{Service: wire.QueueTokencheck, Version: s.deps.Version, ConfigHash: s.configHash()}
-	return monitor.New(about, s.deps.Log, checks, monitor.Families{Metrics: Metrics(), Values: s.collect}, conn.Collector())
+	return monitor.New(about, s.deps.Log, checks, monitor.Families{Metrics: Metrics(), Values: s.collect}, natsx.Collector(conn))
 }
 
 // checkKeys holds while the tokens of at least one issuer can be judged: a provider that is down is no reason to keep the

@@ -13,7 +13,8 @@ import (
 // Sign signs message, whatever its length. Safe for concurrent use.
 func Sign(private std.PrivateKey, message []byte) []byte { return sign(private, message) }
 
-// Key is a public key to verify with, kept with multiples of its point: 40 KiB, made in the time of four verifications. With the zero
+// Key is a public key to verify with, kept (on the platforms of voi.go) with multiples of its point: 40 KiB, made in the time of four
+// verifications. With the zero
 // Key nothing verifies. Safe for concurrent use.
 type Key struct {
 	public     std.PublicKey // nil for none

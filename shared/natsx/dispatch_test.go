@@ -184,19 +184,6 @@ func TestOverloadKeepsGoodput(t *testing.T) {
 	})
 }
 
-func TestPanicIsAnAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := newEndpoint(&Conn{}, &Endpoint{Handle: func(context.Context, *Request) { panic("broken") }}, zap.NewNop())
-		e.Handle(withBudget("x", time.Second))
-		if err := e.wait(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		if l := e.load(); l.Handled != 1 || l.Running != 0 {
-			t.Errorf("load %+v", l)
-		}
-	})
-}
-
 // TestPanicOutsideTheHandler: one in Source or GiveUp costs its own request something, and nobody else.
 func TestPanicOutsideTheHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,6 @@
-// Package natsx is how the three services use NATS: one connection that never gives up while it makes sense, endpoints
-// on nats.go/micro that never wait for one another, and calls with a budget and a second attempt. It refuses to know
-// what the messages mean.
+// Package natsx is how the three services use NATS: connections that never give up while it makes sense, endpoints on
+// nats.go/micro that never wait for one another, and calls with a budget and a second attempt. It refuses to know what
+// the messages mean.
 //
 // The least permissions of a user that connects through it, with n its name and p the subject prefix:
 //

@@ -16,8 +16,9 @@ var (
 	labelEndpoint  = monitor.Label{Name: "endpoint", Values: "the service's endpoints, as in `nats micro info`"}
 	labelNeighbour = monitor.Label{Name: "neighbour", Values: "the services that this one calls"}
 
-	metricConnected  = monitor.NewMetric(monitor.Gauge, "authcallout_nats_connected", "1 while the connection to NATS is up, else 0.")
-	metricReconnects = monitor.NewMetric(monitor.Counter, "authcallout_nats_reconnects_total", "How often the connection to NATS came back.")
+	labelConnection  = monitor.Label{Name: "connection", Values: "its name in nats-server's listings: the service's, callout-aside for the callout's second"}
+	metricConnected  = monitor.NewMetric(monitor.Gauge, "authcallout_nats_connected", "1 while the connection to NATS is up, else 0.", labelConnection)
+	metricReconnects = monitor.NewMetric(monitor.Counter, "authcallout_nats_reconnects_total", "How often the connection to NATS came back.", labelConnection)
 	metricRequests   = monitor.NewMetric(monitor.Counter, "authcallout_requests_total",
 		"Requests that ended, by what became of them: handled, or given up before that because there were too many (overloaded) or their time would not have sufficed (out_of_time).",
 		labelEndpoint, monitor.Label{Name: "result", Values: "handled, overloaded, out_of_time"})
@@ -34,7 +35,7 @@ var (
 		"Further attempts of such a request: no answer came in time, a replica was in trouble, or nobody listened.", labelNeighbour)
 )
 
-// Metrics are the families of a connection.
+// Metrics are the families of connections.
 func Metrics() []*monitor.Metric {
 	return []*monitor.Metric{
 		metricConnected, metricReconnects, metricRequests, metricHandling, metricRunning, metricWaiting, metricLimit, metricDropped,
@@ -42,14 +43,19 @@ func Metrics() []*monitor.Metric {
 	}
 }
 
-// Collector exports the connection and everything that is served and called on it.
-func (c *Conn) Collector() prometheus.Collector {
-	return monitor.Families{Metrics: Metrics(), Values: c.collect}
+// Collector exports connections of different names and everything that is served and called on them, no endpoint and no neighbour on
+// more than one.
+func Collector(conns ...*Conn) prometheus.Collector {
+	return monitor.Families{Metrics: Metrics(), Values: func(out chan<- prometheus.Metric) {
+		for _, c := range conns {
+			c.collect(out)
+		}
+	}}
 }
 
 func (c *Conn) collect(out chan<- prometheus.Metric) {
-	out <- metricConnected.Value(monitor.Flag(c.IsConnected()))
-	out <- metricReconnects.Value(float64(c.Stats().Reconnects))
+	out <- metricConnected.Value(monitor.Flag(c.IsConnected()), c.Opts.Name)
+	out <- metricReconnects.Value(float64(c.Stats().Reconnects), c.Opts.Name)
 	c.meter.mu.Lock()
 	defer c.meter.mu.Unlock()
 	for name, l := range c.meter.loads() {

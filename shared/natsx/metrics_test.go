@@ -21,7 +21,7 @@ import (
 func metric(t *testing.T, c *natsx.Conn, name string) float64 {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(c.Collector())
+	registry.MustRegister(natsx.Collector(c))
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -52,10 +52,10 @@ func TestMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := testutil.CollectAndCompare(conn.Collector(), strings.NewReader(`
+	if err := testutil.CollectAndCompare(natsx.Collector(conn), strings.NewReader(`
 # HELP authcallout_nats_connected 1 while the connection to NATS is up, else 0.
 # TYPE authcallout_nats_connected gauge
-authcallout_nats_connected 1
+authcallout_nats_connected{connection="tokencheck"} 1
 # HELP authcallout_requests_total Requests that ended, by what became of them: handled, or given up before that because there were too many (overloaded) or their time would not have sufficed (out_of_time).
 # TYPE authcallout_requests_total counter
 authcallout_requests_total{endpoint="check",result="handled"} 6
@@ -67,7 +67,7 @@ authcallout_requests_running{endpoint="check"} 0
 `), "authcallout_nats_connected", "authcallout_requests_total", "authcallout_requests_running"); err != nil {
 		t.Error(err)
 	}
-	if err := testutil.CollectAndCompare(asking.Collector(), strings.NewReader(`
+	if err := testutil.CollectAndCompare(natsx.Collector(asking), strings.NewReader(`
 # HELP authcallout_calls_total Requests to another service, further attempts not counted.
 # TYPE authcallout_calls_total counter
 authcallout_calls_total{neighbour="tokencheck"} 6
@@ -96,7 +96,7 @@ func TestDroppedStaysCounted(t *testing.T) {
 authcallout_requests_dropped_total{endpoint="check"} 1
 `
 	counted := func() error {
-		return testutil.CollectAndCompare(conn.Collector(), strings.NewReader(dropped), "authcallout_requests_dropped_total")
+		return testutil.CollectAndCompare(natsx.Collector(conn), strings.NewReader(dropped), "authcallout_requests_dropped_total")
 	}
 	natstest.Eventually(t, "the request is dropped and counted", func() bool { return counted() == nil })
 	if err := srv.Drain(within(t, patience)); err != nil {
@@ -118,7 +118,7 @@ func TestReadyEndpoint(t *testing.T) {
 	var conns []*natsx.Conn
 	for range 2 {
 		conn := connect(t, s, "policy")
-		m, err := monitor.New(monitor.About{Service: "policy", Version: "1.2.3"}, zaptest.NewLogger(t), conn.Checks(), conn.Collector())
+		m, err := monitor.New(monitor.About{Service: "policy", Version: "1.2.3"}, zaptest.NewLogger(t), conn.Checks(), natsx.Collector(conn))
 		if err != nil {
 			t.Fatal(err)
 		}

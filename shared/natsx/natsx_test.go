@@ -145,6 +145,37 @@ func TestServeCounts(t *testing.T) {
 	}
 }
 
+// TestPanicIsAnAnswer: a handler's fault is the trouble of one request.
+func TestPanicIsAnAnswer(t *testing.T) {
+	s := natstest.Run(t, "")
+	conn := connect(t, s, "tokencheck")
+	var first atomic.Bool
+	srv := serve(t, conn, natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) {
+		if !first.Swap(true) {
+			panic("broken")
+		}
+		_ = r.Respond([]byte("well"))
+	}})
+	asking := natstest.Connect(t, s)
+	m, err := asking.RequestWithContext(within(t, patience), "auth.v1.token.check", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fail, err := wire.Decode[wire.Error](m.Data, 1<<10)
+	if err != nil || fail.Code != wire.Internal || m.Header.Get(wire.HeaderErrorCode) != strconv.Itoa(int(wire.Internal)) {
+		t.Errorf("answered with %+v, %q, %v", m.Header, m.Data, err)
+	}
+	if strings.Contains(string(m.Data), "broken") {
+		t.Errorf("the answer tells what broke: %s", m.Data)
+	}
+	if m, err := asking.RequestWithContext(within(t, patience), "auth.v1.token.check", nil); err != nil || string(m.Data) != "well" {
+		t.Errorf("the next one: %+v, %v", m, err)
+	}
+	if err := srv.Drain(within(t, patience)); err != nil {
+		t.Error(err)
+	}
+}
+
 // load is that of the first endpoint.
 func load(t *testing.T, stats *micro.Stats) natsx.Load {
 	t.Helper()

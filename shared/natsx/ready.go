@@ -11,15 +11,7 @@ import (
 // Checks hold while the connection to NATS is up, and while something is served on it.
 func (c *Conn) Checks() []monitor.Check {
 	return []monitor.Check{
-		{Name: "nats", Do: func(context.Context) error {
-			switch {
-			case c.IsConnected():
-				return nil
-			case c.IsClosed():
-				return errors.New("the connection closed for good")
-			}
-			return errors.New("not connected")
-		}},
+		c.Connected("nats"),
 		{Name: "serving", Do: func(context.Context) error {
 			if !c.meter.serving() {
 				return errors.New("not registered")
@@ -27,6 +19,19 @@ func (c *Conn) Checks() []monitor.Check {
 			return nil
 		}},
 	}
+}
+
+// Connected holds while the connection to NATS is up.
+func (c *Conn) Connected(name string) monitor.Check {
+	return monitor.Check{Name: name, Do: func(context.Context) error {
+		switch {
+		case c.IsConnected():
+			return nil
+		case c.IsClosed():
+			return errors.New("the connection closed for good")
+		}
+		return errors.New("not connected")
+	}}
 }
 
 // endpointReady is the endpoint's name in every service.
