@@ -1,6 +1,8 @@
 package callout
 
 import (
+	"strings"
+
 	"harmony.internal/authcallout/shared/strictjson"
 	"harmony.internal/authcallout/shared/wire"
 )
@@ -19,6 +21,15 @@ type authErrorEvent struct {
 		Host, Kind, Type string
 	}
 	Reason string
+}
+
+// clone returns e without the event that its texts are parts of, which has what the client sent.
+func (e *authErrorEvent) clone() authErrorEvent {
+	c := *e
+	for _, text := range []*string{&c.Server.ID, &c.Server.Name, &c.Client.Host, &c.Client.Kind, &c.Client.Type, &c.Reason} {
+		*text = strings.Clone(*text)
+	}
+	return c
 }
 
 var (

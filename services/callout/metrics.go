@@ -106,7 +106,7 @@ func (s *Service) collectWitness(out chan<- prometheus.Metric) {
 		counts = s.witness.counts()
 	}
 	for _, server := range []string{serverTimeout, serverRefused} {
-		for _, decision := range []string{outcomeDenied, outcomeHungUp, outcomeSilent, noDecision} {
+		for _, decision := range append(failedOutcomes[:], noDecision) {
 			out <- metricAuthErrors.Value(float64(counts[verdict{server, decision}]), server, decision)
 		}
 	}

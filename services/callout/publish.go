@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
+	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
 
 	"harmony.internal/authcallout/shared/logx"
@@ -22,11 +23,10 @@ const maxUnpublished = 4096
 // reads as such. A process that is killed loses what waits here; the log has every one.
 const gather = 50 * time.Millisecond
 
-// publication is one record on its way.
+// publication is one record on its way. It is encoded, because its fields are parts of the request, with the token.
 type publication struct {
 	outcome string
-	at      time.Time
-	fields  []zap.Field
+	record  *buffer.Buffer
 }
 
 // publisher publishes decision records on wire.Subjects.Decision, for whoever listens. It never holds up a login: a record
@@ -34,14 +34,15 @@ type publication struct {
 type publisher struct {
 	subjects wire.Subjects
 	version  string
+	encoder  zapcore.Encoder
 	queue    chan publication
 	// published counts records sent, dropped those that did not fit or could not be sent.
 	published, dropped atomic.Int64
-	permission         *natsx.Permission // made by run
+	permission         atomic.Pointer[natsx.Permission] // nil before run
 }
 
 func newPublisher(subjects wire.Subjects, version string) *publisher {
-	return &publisher{subjects: subjects, version: version, queue: make(chan publication, maxUnpublished)}
+	return &publisher{subjects: subjects, version: version, encoder: newRecordEncoder(), queue: make(chan publication, maxUnpublished)}
 }
 
 // offer never blocks. It does nothing on nil.
@@ -49,11 +50,27 @@ func (p *publisher) offer(outcome string, at time.Time, fields []zap.Field) {
 	if p == nil {
 		return
 	}
+	if len(p.queue) == cap(p.queue) || !p.permitted() {
+		p.dropped.Add(1)
+		return
+	}
+	record, err := p.encoder.EncodeEntry(zapcore.Entry{Time: at}, append(fields,
+		zap.String(logx.Service, wire.QueueCallout), zap.String(logx.Version, p.version)))
+	if err != nil {
+		p.dropped.Add(1)
+		return
+	}
 	select {
-	case p.queue <- publication{outcome, at, fields}:
+	case p.queue <- publication{outcome, record}:
 	default:
+		record.Free()
 		p.dropped.Add(1)
 	}
+}
+
+func (p *publisher) permitted() bool {
+	permission := p.permission.Load()
+	return permission == nil || permission.Held()
 }
 
 // counts are published and dropped.
@@ -66,13 +83,12 @@ func (p *publisher) counts() (published, dropped int64) {
 
 // run publishes until ctx ends, and then what is left.
 func (p *publisher) run(ctx context.Context, conn *natsx.Conn, log *zap.Logger) {
-	p.permission = conn.Permission(p.subjects.Decision(""), func(err error, first bool) {
+	p.permission.Store(conn.Permission(p.subjects.Decision(""), func(err error, first bool) {
 		if first {
 			log.Warn("decisions are not published: give this user the permission to publish them, or set publish_decisions to false",
 				zap.String("subject", p.subjects.Decision("*")), zap.Error(err))
 		}
-	})
-	encoder := newRecordEncoder()
+	}))
 	for {
 		select {
 		case r := <-p.queue:
@@ -80,34 +96,25 @@ func (p *publisher) run(ctx context.Context, conn *natsx.Conn, log *zap.Logger) 
 			case <-time.After(gather):
 			case <-ctx.Done():
 			}
-			p.publish(conn, encoder, r)
-			p.publishWaiting(conn, encoder)
+			p.publish(conn, r)
+			p.publishWaiting(conn)
 		case <-ctx.Done():
-			p.publishWaiting(conn, encoder)
+			p.publishWaiting(conn)
 			return
 		}
 	}
 }
 
 // publishWaiting publishes the records that wait now.
-func (p *publisher) publishWaiting(conn *natsx.Conn, encoder zapcore.Encoder) {
+func (p *publisher) publishWaiting(conn *natsx.Conn) {
 	for range len(p.queue) {
-		p.publish(conn, encoder, <-p.queue)
+		p.publish(conn, <-p.queue)
 	}
 }
 
-func (p *publisher) publish(conn *natsx.Conn, encoder zapcore.Encoder, r publication) {
-	if !p.permission.Held() {
-		p.dropped.Add(1)
-		return
-	}
-	record, err := encoder.EncodeEntry(zapcore.Entry{Time: r.at}, append(r.fields,
-		zap.String(logx.Service, wire.QueueCallout), zap.String(logx.Version, p.version)))
-	if err == nil {
-		defer record.Free()
-		err = conn.PublishMsg(&nats.Msg{Subject: p.subjects.Decision(r.outcome), Data: record.Bytes()})
-	}
-	if err != nil {
+func (p *publisher) publish(conn *natsx.Conn, r publication) {
+	defer r.record.Free()
+	if !p.permitted() || conn.PublishMsg(&nats.Msg{Subject: p.subjects.Decision(r.outcome), Data: r.record.Bytes()}) != nil {
 		p.dropped.Add(1)
 		return
 	}

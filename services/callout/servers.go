@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ const (
 	askBurst = 32
 	// strangerFor is how long an id that did not answer is not asked after again.
 	strangerFor = 5 * time.Second
+	// strangersEvery and strangersBurst bound the log entries about servers that are not known.
+	strangersEvery = time.Second
+	strangersBurst = 10
 )
 
 // servers are the nats-servers that sent requests which verified: which of them may, and what each does in a way that an
@@ -38,8 +42,9 @@ type servers struct {
 	log      *zap.Logger
 	now      func() time.Time
 
-	asking singleflight.Group
-	asks   *rate.Limiter
+	asking  singleflight.Group
+	asks    *rate.Limiter
+	entries *rate.Limiter
 
 	mu   sync.Mutex // guards seen, held for one look
 	seen map[string]*seenServer
@@ -57,7 +62,8 @@ type seenServer struct {
 func newServers(cfg *Config, log *zap.Logger, now func() time.Time, ask func(context.Context, string) error) *servers {
 	return &servers{
 		ids: cfg.ServerIDs, verify: cfg.VerifyServers, ask: ask, patience: cfg.ClientPatience, log: log, now: now,
-		asks: rate.NewLimiter(rate.Every(askEvery), askBurst), seen: map[string]*seenServer{},
+		asks: rate.NewLimiter(rate.Every(askEvery), askBurst), entries: rate.NewLimiter(rate.Every(strangersEvery), strangersBurst),
+		seen: map[string]*seenServer{},
 	}
 }
 
@@ -104,18 +110,18 @@ func (s *servers) note(req *authRequest) (known, stranger bool) {
 	defer s.mu.Unlock()
 	server, old := s.seen[req.ServerID]
 	if !old {
-		server = &seenServer{known: s.knows(req.ServerID), issuer: req.Issuer}
+		server = &seenServer{known: s.knows(req.ServerID), issuer: strings.Clone(req.Issuer)}
 		s.remember(req.ServerID, server)
 		switch {
 		case server.known && len(s.ids) > 0, s.verify:
 		case len(s.ids) > 0:
-			s.log.Warn("a server that is not known asks; add its id to server_ids if it is one of yours", about(req)...)
+			s.warn("a server that is not known asks; add its id to server_ids if it is one of yours", req)
 		default:
 			s.log.Info("a server asks for the first time; name it in server_ids to take no others", about(req)...)
 		}
 	}
 	if server.issuer != req.Issuer {
-		server.issuer = req.Issuer
+		server.issuer = strings.Clone(req.Issuer)
 		s.log.Info("a server trusts another issuer now", append(about(req), zap.String("issuer_key", text(req.Issuer)))...)
 	}
 	if wait, settled := server.waits.see(req.Wait); settled {
@@ -148,12 +154,27 @@ func (s *servers) knows(id string) bool {
 // remember makes room for one. s.mu is held.
 func (s *servers) remember(id string, server *seenServer) {
 	if len(s.seen) >= maxServers {
-		for other := range s.seen { // any: the map's order is random
-			delete(s.seen, other)
+		s.forgetOne()
+	}
+	s.seen[strings.Clone(id)] = server // not with the message that it is a part of
+}
+
+// forgetOne forgets any that is not known, and a known one when there is no other: the map's order is random. s.mu is held.
+func (s *servers) forgetOne() {
+	var id string
+	for other, server := range s.seen {
+		if id = other; !server.known {
 			break
 		}
 	}
-	s.seen[id] = server
+	delete(s.seen, id)
+}
+
+// warn logs what may be made up, and then come in any number.
+func (s *servers) warn(message string, req *authRequest) {
+	if s.entries.Allow() {
+		s.log.Warn(message, about(req)...)
+	}
 }
 
 // judge takes over what came of asking req's server. That there is no such server is definite; what else went wrong is not.
@@ -162,7 +183,8 @@ func (s *servers) judge(req *authRequest, err error) *wire.Error {
 	defer s.mu.Unlock()
 	server := s.seen[req.ServerID]
 	if server == nil { // forgotten meanwhile
-		server = &seenServer{}
+		server = &seenServer{issuer: strings.Clone(req.Issuer)}
+		s.remember(req.ServerID, server)
 	}
 	switch {
 	case err == nil:
@@ -173,7 +195,7 @@ func (s *servers) judge(req *authRequest, err error) *wire.Error {
 		return nil
 	case errors.Is(err, nats.ErrNoResponders):
 		if server.strangerUntil.IsZero() {
-			s.log.Warn("a request comes from a server that does not answer under its id; it is refused", about(req)...)
+			s.warn("a request comes from a server that does not answer under its id; it is refused", req)
 		}
 		server.strangerUntil = s.now().Add(strangerFor)
 		return wire.Fail(wire.RequestServer, "", nil)

@@ -71,6 +71,37 @@ func TestServersWithoutAList(t *testing.T) {
 	}
 }
 
+// TestServerForgottenWhileAsked: it is known when it answers.
+func TestServerForgottenWhileAsked(t *testing.T) {
+	req := requestOf(t)
+	var s *servers
+	s = newServers(&Config{VerifyServers: true, ClientPatience: defaultPatience}, zap.NewNop(), time.Now, func(context.Context, string) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.forgetOne()
+		return nil
+	})
+	wantCode(t, s.admit(t.Context(), req), 0)
+	if known, _ := s.found(req.ServerID); !known {
+		t.Error("it is not known")
+	}
+}
+
+// TestStrangersFillNoLog: there may be any number of made-up servers.
+func TestStrangersFillNoLog(t *testing.T) {
+	core, logs := observer.New(zapcore.InfoLevel)
+	mine := requestOf(t)
+	s := newServers(&Config{ServerIDs: []string{mine.ServerID}, ClientPatience: defaultPatience}, zap.New(core), time.Now, nil)
+	for range 100 * strangersBurst {
+		other := *mine
+		other.ServerID = must(must(nkeys.CreateServer()).PublicKey())
+		wantCode(t, s.admit(t.Context(), &other), wire.RequestServer)
+	}
+	if n := logs.Len(); n < strangersBurst || n > 3*strangersBurst {
+		t.Errorf("%d entries", n)
+	}
+}
+
 func TestServersThatAreAsked(t *testing.T) {
 	now := time.Now()
 	var asked atomic.Int64
@@ -127,6 +158,14 @@ func TestServersThatAreAsked(t *testing.T) {
 		other := *forged
 		other.ServerID = must(must(nkeys.CreateServer()).PublicKey())
 		_ = s.admit(t.Context(), &other)
+	}
+	for range 2 * maxServers {
+		other := *forged
+		other.ServerID = must(must(nkeys.CreateServer()).PublicKey())
+		s.note(&other)
+	}
+	if known, _ := s.found(genuine.ServerID); !known || len(s.seen) > maxServers {
+		t.Errorf("a server that answered is known: %t, among %d; made-up ones come in any number", known, len(s.seen))
 	}
 	if asked.Load() > 5*askBurst {
 		t.Errorf("%d of %d made-up servers were asked after", asked.Load(), 10*askBurst)

@@ -3,6 +3,7 @@ package callout
 import (
 	"context"
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,9 @@ const (
 	serverTimeout = "timeout" // nothing came in time
 	serverRefused = "refused" // the answer said no, or was no good
 )
+
+// failedOutcomes are those of logins that a server reports as failed.
+var failedOutcomes = [...]string{outcomeDenied, outcomeHungUp, outcomeSilent}
 
 // noDecision stands for the outcome where there is no decision on record.
 const noDecision = "none"
@@ -107,7 +111,7 @@ func (w *witness) run(ctx context.Context, conn *natsx.Conn, subjects wire.Subje
 		}
 	})
 	w.conn.Store(conn)
-	for _, outcome := range []string{outcomeDenied, outcomeHungUp, outcomeSilent} {
+	for _, outcome := range failedOutcomes {
 		sub, err := conn.Subscribe(subjects.Decision(outcome), w.heard)
 		if err != nil {
 			return err
@@ -153,9 +157,10 @@ func (w *witness) decided(a attempt, outcome string) {
 	if w == nil || a.cid == 0 {
 		return // a request that was not opened names no connection
 	}
-	switch outcome {
-	case outcomeDenied, outcomeHungUp, outcomeSilent:
-		w.remember(a, outcome)
+	for _, failed := range failedOutcomes {
+		if outcome == failed {
+			w.remember(a, failed)
+		}
 	}
 }
 
@@ -163,6 +168,7 @@ func (w *witness) remember(a attempt, outcome string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, known := w.failures[a]; !known {
+		a.server = strings.Clone(a.server) // not with the message that it is a part of
 		if len(w.order) < maxFailures {
 			w.order = append(w.order, a)
 		} else {
@@ -189,7 +195,7 @@ func (w *witness) failed(m *nats.Msg) {
 		if len(w.events) == maxEvents {
 			early = w.judge(maxEvents / 4)
 		}
-		w.events = append(w.events, failure{e, now.Add(joinPatience)})
+		w.events = append(w.events, failure{e.clone(), now.Add(joinPatience)})
 	}
 	w.mu.Unlock()
 	w.tell(early, now)
