@@ -37,6 +37,19 @@ func (s *Service) connect() (c connections, err error) {
 	return c, nil
 }
 
+// maxUnheardBytes bounds, for each subscription aside, what has arrived and is not taken in yet. nats-server's events have what the
+// client sent, which may be large; beyond the bound they are dropped.
+const maxUnheardBytes = 8 << 20
+
+// hear subscribes aside; queue is empty for all replicas.
+func hear(aside *natsx.Conn, subject, queue string, take nats.MsgHandler) (*nats.Subscription, error) {
+	sub, err := aside.QueueSubscribe(subject, queue, take)
+	if err != nil {
+		return nil, err
+	}
+	return sub, sub.SetPendingLimits(-1, maxUnheardBytes)
+}
+
 func (c connections) close() {
 	c.aside.Close()
 	c.logins.Close()

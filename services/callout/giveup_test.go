@@ -27,4 +27,24 @@ func TestGiveUpsEndWithNothingLeft(t *testing.T) {
 	if len(dropped) != 2 {
 		t.Errorf("%v were let go unread, want the two that did not fit", dropped)
 	}
+	if n := g.bytes.Load(); n != 0 {
+		t.Errorf("%d bytes are counted of an empty queue", n)
+	}
+}
+
+// TestGiveUpsAreBoundedInBytes: requests are as large as their clients make them.
+func TestGiveUpsAreBoundedInBytes(t *testing.T) {
+	dropped := 0
+	g := newGiveUps(nil, func(message, *wire.Error) { dropped++ })
+	const size = 64 << 10
+	for i := range maxGiveUpBytes/size + 3 {
+		m := message{data: make([]byte, size)}
+		if i%2 == 0 { // one that was opened
+			m = message{unsealed: &unsealed{text: m.data}}
+		}
+		g.add(m, wire.Fail(wire.Overloaded, "", nil))
+	}
+	if len(g.queue) != maxGiveUpBytes/size || dropped != 3 {
+		t.Errorf("%d wait, %d were let go unread", len(g.queue), dropped)
+	}
 }

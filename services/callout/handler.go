@@ -39,6 +39,14 @@ func messageOf(r *natsx.Request) message {
 	}
 }
 
+// size is how many bytes m keeps.
+func (m message) size() int64 {
+	if m.unsealed != nil {
+		return int64(len(m.data) + len(m.unsealed.text))
+	}
+	return int64(len(m.data))
+}
+
 // open opens m, which is done once: the source of one that had to wait was read in it.
 func (m message) open(o *opener, now time.Time) (*authRequest, *wire.Error) {
 	if m.unsealed == nil {

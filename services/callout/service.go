@@ -127,7 +127,7 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) startHangups(ctx context.Context, conn *natsx.Conn) error {
 	s.hangups.conn = conn.Conn
 	s.hangups.reply = conn.NewRespInbox()
-	if _, err := conn.Subscribe(s.hangups.reply, s.hangups.answered); err != nil {
+	if _, err := hear(conn, s.hangups.reply, "", s.hangups.answered); err != nil {
 		return fmt.Errorf("subscribe to the answers of hang-ups: %w", err)
 	}
 	s.hangups.look(ctx, conn.Conn, true, s.deps.Log)

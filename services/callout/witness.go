@@ -112,13 +112,13 @@ func (w *witness) run(ctx context.Context, conn *natsx.Conn, subjects wire.Subje
 	})
 	w.conn.Store(conn)
 	for _, outcome := range failedOutcomes {
-		sub, err := conn.Subscribe(subjects.Decision(outcome), w.heard)
+		sub, err := hear(conn, subjects.Decision(outcome), "", w.heard)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = sub.Unsubscribe() }() // the connection may be closed by then
 	}
-	sub, err := conn.QueueSubscribe(subjectAuthErrors, wire.QueueCallout, w.failed)
+	sub, err := hear(conn, subjectAuthErrors, wire.QueueCallout, w.failed)
 	if err != nil {
 		return err
 	}

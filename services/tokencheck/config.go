@@ -25,7 +25,8 @@ type Config struct {
 	Log logx.Config `yaml:"log"`
 	// Monitor is where metrics and health are.
 	Monitor monitor.Config `yaml:"monitor"`
-	// MaxInFlight is how many tokens are judged at once. Default 4096.
+	// MaxInFlight is how many tokens are judged at once. A request of 4 KiB or more counts as several, one more for each 4 KiB. Default
+	// 4096.
 	MaxInFlight int `yaml:"max_in_flight"`
 	// LastGoodDirectory keeps each issuer's last good keys, so that a restart while a provider cannot be reached still
 	// admits, until the keys are older than stale_limit. It is made where it is missing, for this user alone: who can write

@@ -10,19 +10,21 @@ import (
 // admission decides which requests are worked on now, which wait and which are given up (DESIGN P4). At most limit
 // handlers run; the others wait, at most maxWaiting of them, each in the lane of whoever it comes from. The lanes take
 // turns, so that a flood from one side leaves the others their share, and in a lane the newest is served first, because it
-// has the most time left. The oldest of the longest lane is given up when there is no room, and any when its time no longer
-// suffices. It holds no lock and no clock.
+// has the most time left. The oldest of the heaviest lane is given up when there is no room, and any when its time no longer
+// suffices. Requests that are larger than ordinary ones count as several. It holds no lock and no clock.
 type admission struct {
 	limit      limit
-	maxWaiting int
+	maxRunning int // weight; limit says how many
+	maxWaiting int // weight
 	// source names whoever a request comes from; nil: all are one.
 	source func(*Request) string
 	seed   maphash.Seed
 
-	running int
-	waits   int // in all lanes
-	lanes   []lane
-	turn    int // the lane that was served last
+	running, runningWeight int
+	waits, waitingWeight   int // in all lanes
+
+	lanes []lane
+	turn  int // the lane that was served last
 }
 
 // fairLanes is how many lanes there are for sources, which find theirs by a hash that nobody outside can foresee.
@@ -35,7 +37,7 @@ type givenUp struct {
 }
 
 func newAdmission(maxInFlight, maxWaiting int, source func(*Request) string) *admission {
-	a := &admission{limit: newLimit(maxInFlight), maxWaiting: maxWaiting, source: source, lanes: make([]lane, 1)}
+	a := &admission{limit: newLimit(maxInFlight), maxRunning: maxInFlight, maxWaiting: maxWaiting, source: source, lanes: make([]lane, 1)}
 	if source != nil {
 		a.lanes, a.seed = make([]lane, fairLanes), maphash.MakeSeed()
 	}
@@ -47,19 +49,34 @@ func (a *admission) offer(r *Request, now time.Time) (run bool, gone []givenUp) 
 	switch {
 	case !a.inTime(r, now):
 		return false, []givenUp{{r, wire.OutOfTime}}
-	case a.running < a.limit.current:
-		r.started = now
-		a.running++
+	case a.fits(r):
+		a.start(r, now)
 		return true, nil
 	}
 	a.limit.bound = true
 	a.place(r)
-	if a.count() >= a.maxWaiting {
+	for a.waits > 0 && a.waitingWeight+r.weight > a.maxWaiting {
 		gone = append(gone, givenUp{a.popOldest(), wire.Overloaded})
 	}
+	a.wait(r)
+	return false, gone
+}
+
+// fits says whether r may be worked on beside what is. Something always may.
+func (a *admission) fits(r *Request) bool {
+	return !a.full() && (a.running == 0 || a.runningWeight+r.weight <= a.maxRunning)
+}
+
+func (a *admission) start(r *Request, now time.Time) {
+	r.started = now
+	a.running++
+	a.runningWeight += r.weight
+}
+
+func (a *admission) wait(r *Request) {
 	a.lanes[r.lane].push(r)
 	a.waits++
-	return false, gone
+	a.waitingWeight += r.weight
 }
 
 // done ends one handler. answered says that it sent an answer, from which the limit learns. The caller must start the
@@ -69,15 +86,19 @@ func (a *admission) done(r *Request, answered bool, now time.Time) (next []*Requ
 		a.limit.observe(now.Sub(r.started), r.budget, now)
 	}
 	a.running--
-	for a.running < a.limit.current && a.count() > 0 {
+	a.runningWeight -= r.weight
+	for !a.full() && a.waits > 0 {
 		r := a.popNewest()
-		if !a.inTime(r, now) {
+		switch {
+		case !a.inTime(r, now):
 			gone = append(gone, givenUp{r, wire.OutOfTime})
-			continue
+		case !a.fits(r):
+			a.wait(r) // until more of what is worked on has ended
+			return next, gone
+		default:
+			a.start(r, now)
+			next = append(next, r)
 		}
-		r.started = now
-		next = append(next, r)
-		a.running++
 	}
 	return next, gone
 }
@@ -88,6 +109,8 @@ func (a *admission) expire(now time.Time) (gone []givenUp, wait time.Duration) {
 		a.lanes[i].keep(func(r *Request) bool {
 			left := r.deadline.Sub(now) - a.limit.need(r.budget)
 			if left <= 0 {
+				a.waits--
+				a.waitingWeight -= r.weight
 				gone = append(gone, givenUp{r, wire.OutOfTime})
 				return false
 			}
@@ -97,7 +120,6 @@ func (a *admission) expire(now time.Time) (gone []givenUp, wait time.Duration) {
 			return true
 		})
 	}
-	a.waits -= len(gone)
 	return gone, wait
 }
 
@@ -105,10 +127,10 @@ func (a *admission) inTime(r *Request, now time.Time) bool {
 	return r.deadline.Sub(now) > a.limit.need(r.budget)
 }
 
-func (a *admission) count() int { return a.waits }
-
-// full says whether one more would have to wait.
-func (a *admission) full() bool { return a.running >= a.limit.current }
+// full says whether one more would have to wait, however small.
+func (a *admission) full() bool {
+	return a.running >= a.limit.current || a.runningWeight >= a.maxRunning
+}
 
 // place finds the lane in which r would wait, unless that was done. It may take a while, and unlike the rest it needs no
 // lock: who holds one that others wait for has called it before for the requests that are likely to wait.
@@ -123,21 +145,26 @@ func (a *admission) place(r *Request) {
 func (a *admission) popNewest() *Request {
 	for {
 		a.turn = (a.turn + 1) % len(a.lanes)
-		if l := &a.lanes[a.turn]; l.count() > 0 {
-			a.waits--
-			return l.popNewest()
+		if l := &a.lanes[a.turn]; l.weight > 0 {
+			return a.taken(l.popNewest())
 		}
 	}
 }
 
-// popOldest takes the oldest of the longest lane. Something waits.
+// popOldest takes the oldest of the heaviest lane. Something waits.
 func (a *admission) popOldest() *Request {
-	longest := &a.lanes[0]
+	heaviest := &a.lanes[0]
 	for i := range a.lanes {
-		if a.lanes[i].count() > longest.count() {
-			longest = &a.lanes[i]
+		if a.lanes[i].weight > heaviest.weight {
+			heaviest = &a.lanes[i]
 		}
 	}
+	return a.taken(heaviest.popOldest())
+}
+
+// taken returns r, which waits no more.
+func (a *admission) taken(r *Request) *Request {
 	a.waits--
-	return longest.popOldest()
+	a.waitingWeight -= r.weight
+	return r
 }

@@ -14,7 +14,7 @@ var start = time.Unix(1_700_000_000, 0)
 func at(d time.Duration) time.Time { return start.Add(d) }
 
 func request(id string, received, budget time.Duration) *Request {
-	return &Request{ID: id, Received: at(received), started: at(received), budget: budget, deadline: at(received + budget)}
+	return &Request{ID: id, weight: 1, Received: at(received), started: at(received), budget: budget, deadline: at(received + budget)}
 }
 
 func ids(gone []givenUp) (s string) {
@@ -58,8 +58,8 @@ func TestAdmissionServesTheNewest(t *testing.T) {
 	if order != "dcb" {
 		t.Errorf("served in the order %q, want dcb", order)
 	}
-	if a.running != 0 || a.count() != 0 {
-		t.Errorf("running %d, waiting %d at the end", a.running, a.count())
+	if a.running != 0 || a.waits != 0 {
+		t.Errorf("running %d, waiting %d at the end", a.running, a.waits)
 	}
 }
 
@@ -131,6 +131,7 @@ func TestAdmissionBounds(t *testing.T) {
 		for range 3 {
 			offered++
 			r := request("x", now, 150*time.Millisecond)
+			r.weight = 1 + offered%5
 			run, gone := a.offer(r, at(now))
 			if run {
 				running = append(running, r)
@@ -148,15 +149,69 @@ func TestAdmissionBounds(t *testing.T) {
 			gone, _ := a.expire(at(now))
 			given += len(gone)
 		}
-		if a.running != len(running) || a.running > maxInFlight || a.count() > maxWaiting {
-			t.Fatalf("at %v: running %d (handlers %d), waiting %d", now, a.running, len(running), a.count())
+		weight := 0
+		for _, r := range running {
+			weight += r.weight
 		}
-		if offered != finished+given+a.running+a.count() {
-			t.Fatalf("at %v: offered %d, finished %d, given up %d, running %d, waiting %d", now, offered, finished, given, a.running, a.count())
+		if a.running != len(running) || a.runningWeight != weight || a.runningWeight > maxInFlight || a.waitingWeight > maxWaiting || a.waits > a.waitingWeight {
+			t.Fatalf("at %v: running %d of weight %d (handlers %d, %d), waiting %d of weight %d",
+				now, a.running, a.runningWeight, len(running), weight, a.waits, a.waitingWeight)
 		}
+		if offered != finished+given+a.running+a.waits {
+			t.Fatalf("at %v: offered %d, finished %d, given up %d, running %d, waiting %d", now, offered, finished, given, a.running, a.waits)
+		}
+	}
+	for a.running > 0 {
+		next, gone := a.done(running[0], true, at(5*time.Second))
+		running = append(running[1:], next...)
+		given += len(gone)
+	}
+	if a.waits != 0 || a.waitingWeight != 0 || a.runningWeight != 0 || a.lanes[0].weight != 0 {
+		t.Errorf("at the end %d wait, of weight %d, and a weight of %d runs", a.waits, a.waitingWeight, a.runningWeight)
 	}
 	if cap(a.lanes[0].waiting) > 64*maxWaiting {
 		t.Errorf("the queue grew to %d", cap(a.lanes[0].waiting))
+	}
+}
+
+// TestLargeRequestsCountForMore: somebody who sends large ones takes the room of several, and it is he who loses it.
+func TestLargeRequestsCountForMore(t *testing.T) {
+	a := newAdmission(4, 10, func(*Request) string { return "" })
+	from := func(lane int, id string, bytes int) *Request {
+		r := request(id, 0, time.Second)
+		r.lane, r.placed, r.weight = lane, true, weigh(bytes)
+		return r
+	}
+	const large = 20 << 10
+	first := from(1, "x1", large)
+	if run, _ := a.offer(first, at(0)); !run { // larger than all that may run, and nothing does
+		t.Fatal("a large one never runs")
+	}
+	if run, _ := a.offer(from(2, "y1", 0), at(0)); run {
+		t.Error("a small one runs beside it")
+	}
+	for _, id := range []string{"z1", "z2", "z3", "z4"} {
+		if run, gone := a.offer(from(3, id, 0), at(0)); run || gone != nil {
+			t.Errorf("%s: run %t, gone %q", id, run, ids(gone))
+		}
+	}
+	if _, gone := a.offer(from(1, "x2", large), at(0)); ids(gone) != "z1" { // the heaviest lane so far
+		t.Errorf("gone %q, want one of the many", ids(gone))
+	}
+	if _, gone := a.offer(from(2, "y2", 0), at(0)); ids(gone) != "x2" {
+		t.Errorf("gone %q, want the large one", ids(gone))
+	}
+	next, _ := a.done(first, true, at(0))
+	if len(next) != 4 || a.runningWeight != 4 {
+		t.Errorf("%q run next", nextIDs(next))
+	}
+}
+
+func TestWeigh(t *testing.T) {
+	for bytes, want := range map[int]int{0: 1, 4095: 1, 4096: 2, 8191: 2, 8192: 3, 64 << 10: 17} {
+		if got := weigh(bytes); got != want {
+			t.Errorf("%d bytes weigh %d, want %d", bytes, got, want)
+		}
 	}
 }
 

@@ -79,7 +79,7 @@ func (e *endpoint) Handle(m micro.Request) {
 	header := m.Headers()
 	r := &Request{
 		ID: header.Get(wire.HeaderRequestID), Subject: m.Subject(), Data: m.Data(), Header: header,
-		Received: now, started: now, reply: m.Reply(), endpoint: e,
+		Received: now, started: now, reply: m.Reply(), endpoint: e, weight: weigh(len(m.Data())),
 	}
 	if r.ID == "" || len(r.ID) > maxRequestID {
 		r.ID = nuid.Next()

@@ -13,7 +13,7 @@ func (e *endpoint) settle(n int) {
 
 // checkIdle wakes who waits for the end of all work. e.mu is held.
 func (e *endpoint) checkIdle() {
-	if e.idle != nil && e.admission.running == 0 && e.admission.count() == 0 && e.owed == 0 {
+	if e.idle != nil && e.admission.running == 0 && e.admission.waits == 0 && e.owed == 0 {
 		close(e.idle)
 		e.idle = nil
 	}

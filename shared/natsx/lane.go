@@ -4,17 +4,20 @@ package natsx
 type lane struct {
 	waiting []*Request
 	head    int
+	weight  int // of all that wait, 0 with none
 }
 
-func (l *lane) count() int { return len(l.waiting) - l.head }
-
-func (l *lane) push(r *Request) { l.waiting = append(l.waiting, r) }
+func (l *lane) push(r *Request) {
+	l.waiting = append(l.waiting, r)
+	l.weight += r.weight
+}
 
 func (l *lane) popNewest() *Request {
 	last := len(l.waiting) - 1
 	r := l.waiting[last]
 	l.waiting[last] = nil
 	l.waiting = l.waiting[:last]
+	l.weight -= r.weight
 	l.rewind()
 	return r
 }
@@ -23,6 +26,7 @@ func (l *lane) popOldest() *Request {
 	r := l.waiting[l.head]
 	l.waiting[l.head] = nil
 	l.head++
+	l.weight -= r.weight
 	l.rewind()
 	return r
 }
@@ -43,6 +47,8 @@ func (l *lane) keep(ok func(*Request) bool) {
 	for _, r := range l.waiting[l.head:] {
 		if ok(r) {
 			kept = append(kept, r)
+		} else {
+			l.weight -= r.weight
 		}
 	}
 	clear(l.waiting[len(kept):])

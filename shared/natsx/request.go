@@ -30,6 +30,8 @@ type Request struct {
 	deadline time.Time
 	started  time.Time
 	answered atomic.Bool
+	// weight is how many ordinary requests it takes the memory of.
+	weight int
 	// lane is where it would wait, valid once placed.
 	lane   int
 	placed bool
@@ -82,6 +84,13 @@ func (r *Request) Count(e *wire.Error) {
 		r.span.Fail(e.Code.String())
 	}
 }
+
+// ordinaryBytes is how long an ordinary request is at most.
+const ordinaryBytes = 4 << 10
+
+// weigh returns the weight of a request of this many bytes. With it the bounds in numbers are bounds of memory: a client may make its
+// token as long as nats-server lets it.
+func weigh(bytes int) int { return 1 + bytes/ordinaryBytes }
 
 // headerBudget is how long r may take by its own header, DefaultBudget when that is absent or not a duration.
 func headerBudget(r *Request) time.Duration {

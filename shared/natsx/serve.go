@@ -22,7 +22,8 @@ type Endpoint struct {
 	Queue string
 	// MaxInFlight bounds how many handlers run at once; how many really do follows what they experience. MaxWaiting
 	// bounds how many requests wait for one; beyond it, and when its budget ends while it waits, a request is given up,
-	// newest first served (DESIGN P4). 0 means DefaultMaxInFlight and DefaultMaxWaiting.
+	// newest first served (DESIGN P4). In both a request of 4 KiB or more counts as several, for each full 4 KiB one more, so
+	// that they bound memory too. 0 means DefaultMaxInFlight and DefaultMaxWaiting.
 	MaxInFlight int
 	MaxWaiting  int
 	// Source names whoever a request comes from, for example an address: when requests have to wait, sources get equal shares.
@@ -51,7 +52,7 @@ const (
 // Bounds of what nats.go holds between the socket and the admission, which takes it in at once.
 const (
 	pendingMessages = 1 << 16
-	pendingBytes    = 256 << 20
+	pendingBytes    = 32 << 20
 )
 
 // Service describes a micro service.

@@ -52,7 +52,7 @@ func (e *endpoint) load() Load {
 	e.mu.Lock()
 	l := Load{
 		Running:     e.admission.running,
-		Waiting:     e.admission.count() + len(e.unsorted),
+		Waiting:     e.admission.waits + len(e.unsorted),
 		Limit:       e.admission.limit.current,
 		UsualMillis: milliseconds(e.admission.limit.usual),
 	}

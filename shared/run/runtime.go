@@ -4,15 +4,19 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
 // gcPercent has the collector run when the heap has grown to five times of what is in use, which is a few megabytes: a
 // login leaves much behind and keeps nothing.
 const gcPercent = 400
 
-// tuneRuntime sets the collector's pace and the number of processors, each unless the environment does (GOGC, GOMAXPROCS; GOMEMLIMIT
-// bounds the memory in any case). It is for a process, not for a test of one.
+// tuneRuntime sets the collector's pace, the memory that it aims at when a container has a limit, and the number of processors, each
+// unless the environment does (GOGC, GOMEMLIMIT, GOMAXPROCS). It is for a process, not for a test of one.
 func tuneRuntime() {
+	// Nine tenths of the limit. Where none can be read none is set; the metric go_gc_gomemlimit_bytes shows what is.
+	_, _ = memlimit.Set()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
