@@ -310,6 +310,18 @@ func TestHandleAsksBoth(t *testing.T) {
 	}
 }
 
+// TestReasonsAreBounded: a neighbour in the wrong hands, or of a later release, answers what it likes.
+func TestReasonsAreBounded(t *testing.T) {
+	b := newBench(t)
+	for code := range wire.Code(500) {
+		b.near.onCheck = failsWith(7000 + code)
+		b.handler.handle(t.Context(), b.message(b.request(nil)))
+	}
+	if _, reasons := b.handler.recorder.counts(); len(reasons) != 1 || reasons[unknownReason] != 500 {
+		t.Errorf("%d reasons", len(reasons))
+	}
+}
+
 // TestHandleWhatWasHandedOn: policy's answer to tokencheck's request is as good as its answer to the callout's, and the record is the
 // same, a refusal's too. The times are shared out by what tokencheck says of itself.
 func TestHandleWhatWasHandedOn(t *testing.T) {

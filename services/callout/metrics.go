@@ -6,14 +6,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"harmony.internal/authcallout/shared/monitor"
-	"harmony.internal/authcallout/shared/wire"
 )
 
 var (
 	labelOutcome = monitor.Label{Name: "outcome", Values: "admitted, denied, hung_up, silent, refused_request"}
 
 	metricDecisions = monitor.NewMetric(monitor.Counter, "authcallout_decisions_total", "Authorization requests by what became of them.",
-		labelOutcome, monitor.Label{Name: "reason", Values: "the names in docs/codes.md; empty when admitted"})
+		labelOutcome, monitor.Label{Name: "reason", Values: "the names in docs/codes.md; unknown for a code that this release does not know; empty when admitted"})
 	metricDecisionTime = monitor.NewMetric(monitor.Histogram, "authcallout_decision_seconds",
 		"Time from the arrival of a request to its end, in seconds.", labelOutcome)
 	metricStepTime = monitor.NewMetric(monitor.Histogram, "authcallout_step_seconds",
@@ -84,11 +83,7 @@ func (s *Service) collectors() []prometheus.Collector {
 
 func (s *Service) collect(out chan<- prometheus.Metric) {
 	for e, n := range s.recorder.endings() {
-		reason := ""
-		if e.code != 0 {
-			reason = e.code.String()
-		}
-		out <- metricDecisions.Value(float64(n), e.outcome, reason)
+		out <- metricDecisions.Value(float64(n), e.outcome, e.reason)
 	}
 	out <- metricHangUps.Value(float64(s.hangups.asked.Load()), "asked")
 	out <- metricHangUps.Value(float64(s.hangups.refused.Load()), "refused")
@@ -111,10 +106,4 @@ func (s *Service) collectWitness(out chan<- prometheus.Metric) {
 		}
 	}
 	out <- metricWatching.Value(monitor.Flag(s.witness.watching()))
-}
-
-// ending is how a request may end; code is 0 when it was admitted.
-type ending struct {
-	outcome string
-	code    wire.Code
 }

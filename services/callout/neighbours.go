@@ -65,14 +65,14 @@ func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*w
 		}
 	}
 	// What is handed on may be lost where nobody would say so, because policy is away; a further attempt is tokencheck's alone.
-	answer, err := n.tokencheck.CallOnward(ctx, natsx.Outgoing{Subject: n.subjects.TokenCheck(), ID: id, Data: first, Again: again})
+	answer, err := n.tokencheck.CallOnward(ctx, natsx.Outgoing{Subject: n.subjects.TokenCheck(), ID: id, Data: first, Again: again, Onward: handOn})
 	switch {
 	case !handOn:
 	case answer.HandedOn:
 		n.pause.end(try)
-	case answer.Unanswered:
+	case answer.Unanswered && (err == nil || wire.CodeOf(err) == wire.TokencheckUnavailable):
 		n.pause.extend(afterSilence)
-	default: // tokencheck answered itself, which says nothing
+	default: // tokencheck answered itself, late perhaps, which says nothing
 		n.pause.next(try)
 	}
 	if err != nil {
@@ -83,7 +83,7 @@ func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*w
 		return nil, wire.Fail(wire.BadReply, "tokencheck", err)
 	}
 	if answer.HandedOn && v.Issuer == "" && v.Grant == nil {
-		// A policy of a release before that does not know what was handed on, and sent a Grant alone.
+		// A policy of a release before does not know what was handed on, and sent a Grant alone. Once: alone is not handed on.
 		n.pause.extend(afterEarlierRelease)
 		return n.check(ctx, id, &alone)
 	}

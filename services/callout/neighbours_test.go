@@ -233,3 +233,58 @@ func TestAnAnswerEndsNoPauseOfAnother(t *testing.T) {
 		t.Error("the pause is over")
 	}
 }
+
+// TestGrantsThatNobodyAskedFor: a tokencheck in the wrong hands has policy answer where the callout waits, again and again. It gets one question
+// more at most, and the answer is dropped where nothing was to be handed on.
+func TestGrantsThatNobodyAskedFor(t *testing.T) {
+	n := newNear(t)
+	var asked atomic.Int32
+	grant := must(wire.Encode(deviceGrant()))
+	plain := must(wire.Encode(verified(time.Now().Add(time.Hour))))
+	if _, err := n.tokencheck.QueueSubscribe("auth.v1.token.check", wire.QueueTokencheck, func(m *nats.Msg) {
+		asked.Add(1)
+		_ = n.tokencheck.Publish(m.Reply+wire.HandedOnReply, grant)
+		_ = m.Respond(plain)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.tokencheck.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for login, want := range []int32{2, 3, 4} { // the first asks to hand on
+		v, err := n.check(t, longBudget)
+		if err != nil || v.Grant != nil || v.Subject != "314159" || asked.Load() != want {
+			t.Errorf("login %d: %+v, %v, after %d questions, want %d", login, v, err, asked.Load(), want)
+		}
+	}
+}
+
+// TestSlowRefusalIsNoSilence: a token over which tokencheck takes its time says nothing about policy, however bad it is.
+func TestSlowRefusalIsNoSilence(t *testing.T) {
+	n := newNear(t)
+	var slow atomic.Bool
+	attempts := make(chan struct{}, 2)
+	both := make(chan struct{})
+	natstest.FakeTokencheck(t, n.tokencheck, func(q *wire.CheckRequest) (*wire.Verified, *wire.Error) {
+		if slow.Load() {
+			attempts <- struct{}{}
+			<-both
+			return nil, wire.Fail(wire.TokenInactive, "", nil)
+		}
+		return goodToken(q)
+	})
+	natstest.FakePolicy(t, n.policy, func(*wire.DecideRequest) (*wire.Grant, *wire.Error) { return deviceGrant(), nil })
+	slow.Store(true)
+	go func() { // answers when the first attempt was taken for lost
+		<-attempts
+		<-attempts
+		close(both)
+	}()
+	if _, err := n.check(t, 2*time.Second); wire.CodeOf(err) != wire.TokenInactive {
+		t.Fatalf("the slow one: %v", err)
+	}
+	slow.Store(false)
+	if v, err := n.check(t, longBudget); err != nil || v.Grant == nil {
+		t.Errorf("the next one is not handed on: %+v, %v", v, err)
+	}
+}

@@ -87,10 +87,21 @@ func (r *recorder) write(d *decision) {
 	d.describeSpan()
 }
 
+// ending is how a request may end: one of a bounded number of pairs, whatever the neighbours answer.
+type ending struct {
+	outcome string
+	reason  string // empty when it was admitted, unknownReason for a code that this release does not know
+}
+
+const unknownReason = "unknown"
+
 func (r *recorder) count(d *decision) {
 	e := ending{outcome: d.outcome}
 	if d.fail != nil {
-		e.code = d.fail.Code
+		e.reason = unknownReason
+		if reason, known := d.fail.Code.Reason(); known {
+			e.reason = reason.Name
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -109,8 +120,8 @@ func (r *recorder) counts() (outcomes, reasons map[string]int64) {
 	outcomes, reasons = map[string]int64{}, map[string]int64{}
 	for e, n := range r.endings() {
 		outcomes[e.outcome] += n
-		if e.code != 0 {
-			reasons[e.code.String()] += n
+		if e.reason != "" {
+			reasons[e.reason] += n
 		}
 	}
 	return outcomes, reasons

@@ -263,7 +263,7 @@ type Stats struct {
 	// HangUpsAsked counts connections that a server was asked to close; of these HangUpsRefused were gone already.
 	HangUpsAsked   int64 `json:"hang_ups_asked"`
 	HangUpsRefused int64 `json:"hang_ups_refused"`
-	// Outcomes counts requests by outcome, Reasons those not admitted by the reason's name.
+	// Outcomes counts requests by outcome, Reasons those not admitted by the reason's name, unknown for a code of a later release.
 	Outcomes map[string]int64 `json:"outcomes"`
 	Reasons  map[string]int64 `json:"reasons"`
 	// Published counts decision records that were published, Unpublished those that could not be.

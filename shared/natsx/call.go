@@ -34,7 +34,9 @@ type Caller struct {
 	conn    *Conn
 	options CallerOptions
 	inbox   *inbox
-	retries *retryBudget
+	// silence has further attempts where none came back, trouble those after an answer that says that a replica is in trouble: what
+	// somebody outside can cause at will must not use up what the death of a replica needs.
+	silence, trouble *retryBudget
 	// calls counts requests, again further attempts.
 	calls, again atomic.Uint64
 }
@@ -50,8 +52,7 @@ type CallerOptions struct {
 	SecondAttempt float64
 	// MaxReplyBytes bounds the success reply; a longer one is wire.BadReply.
 	MaxReplyBytes int
-	// HandsOn says that the neighbour may hand requests on: replies on the subject with wire.HandedOnReply are taken, which are dropped
-	// otherwise, and further attempts have a larger stock, because first ones can be lost there.
+	// HandsOn says that the neighbour may hand requests on: further attempts have a larger stock, because first ones can be lost there.
 	HandsOn bool
 }
 
@@ -64,9 +65,9 @@ func NewCaller(c *Conn, o CallerOptions) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	caller := &Caller{conn: c, options: o, inbox: in, retries: newRetryBudget(retryStock)}
+	caller := &Caller{conn: c, options: o, inbox: in, silence: newRetryBudget(retryStock), trouble: newRetryBudget(retryStock)}
 	if o.HandsOn {
-		caller.retries = newRetryBudget(retryStockOnward)
+		caller.silence = newRetryBudget(retryStockOnward)
 	}
 	if o.Neighbour != "" {
 		c.meter.calls(caller)
@@ -81,6 +82,8 @@ type Outgoing struct {
 	Data    []byte
 	// Again is what further attempts send in place of Data; nil: they send Data too.
 	Again []byte
+	// Onward says that Data asks to be handed on: replies on the subject with wire.HandedOnReply are taken, which are dropped otherwise.
+	Onward bool
 }
 
 // Answer is how a call ended.
@@ -113,7 +116,8 @@ func (c *Caller) CallOnward(ctx context.Context, q Outgoing) (Answer, error) {
 	}
 	p := c.inbox.open()
 	defer c.inbox.close(p)
-	c.retries.called()
+	c.silence.called()
+	c.trouble.called()
 	c.calls.Add(1)
 	k := &call{caller: c, pending: p, request: q, deadline: deadline, pause: firstPause}
 	if k.span = trace.FromContext(ctx).Call("call "+c.options.Neighbour, q.Subject); k.span != nil {
@@ -164,7 +168,7 @@ func (k *call) run(ctx context.Context) ([]byte, error) {
 		select {
 		case m := <-k.pending.replies:
 			handedOn := strings.HasSuffix(m.Subject, wire.HandedOnReply)
-			if handedOn && !k.caller.options.HandsOn {
+			if handedOn && !k.request.Onward {
 				continue
 			}
 			data, fail, done := k.judge(m)
@@ -223,10 +227,12 @@ func (k *call) failed() *wire.Error {
 func (k *call) sendAgain(now time.Time) *wire.Error {
 	k.unanswered = k.unanswered || k.outstanding > 0
 	k.sendAt = time.Time{}
-	if !k.freeRetry {
-		if k.attempts >= maxAttempts || !k.caller.retries.take() {
-			return nil
-		}
+	budget := k.caller.trouble
+	if k.outstanding > 0 {
+		budget = k.caller.silence
+	}
+	if !k.freeRetry && (k.attempts >= maxAttempts || !budget.take()) {
+		return nil
 	}
 	k.freeRetry = false
 	k.caller.again.Add(1)

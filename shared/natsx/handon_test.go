@@ -60,7 +60,7 @@ func TestHandOn(t *testing.T) {
 	for i := range 500 {
 		all.Go(func() {
 			text := string(rune('a' + i%26))
-			answer, err := calls.CallOnward(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id-" + text, Data: []byte(text)})
+			answer, err := calls.CallOnward(within(t, patience), natsx.Outgoing{Onward: true, Subject: "auth.v1.token.check", ID: "id-" + text, Data: []byte(text)})
 			if want := "id-" + text + " checked " + text; err != nil || string(answer.Data) != want || !answer.HandedOn || answer.Unanswered {
 				t.Errorf("%q, %+v, %v, want %q", answer.Data, answer, err, want)
 			}
@@ -96,7 +96,7 @@ func TestWhoMayAnswerWhatWasHandedOn(t *testing.T) {
 	if err := tokencheck.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := callerOnward(t, callout).CallOnward(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"})
+	answer, err := callerOnward(t, callout).CallOnward(within(t, patience), natsx.Outgoing{Onward: true, Subject: "auth.v1.token.check", ID: "id"})
 	if err != nil || string(answer.Data) != "own" || answer.HandedOn {
 		t.Errorf("%q, %+v, %v", answer.Data, answer, err)
 	}
@@ -146,7 +146,7 @@ func TestHandOnShavesTheBudget(t *testing.T) {
 	calls := callerOnward(t, connect(t, s, "callout"))
 	ask := func(want string) {
 		t.Helper()
-		reply, err := calls.Call(within(t, 20*time.Second), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"})
+		reply, err := calls.Call(within(t, 20*time.Second), natsx.Outgoing{Onward: true, Subject: "auth.v1.token.check", ID: "id"})
 		if err != nil || string(reply) != want {
 			t.Errorf("%q, %v", reply, err)
 		}
@@ -220,7 +220,7 @@ func TestHandOnRefused(t *testing.T) {
 	for i := range requests {
 		all.Go(func() {
 			id := "id-" + string(rune('a'+i))
-			answer, err := calls.CallOnward(within(t, patience), natsx.Outgoing{Subject: "auth.v1.token.check", ID: id, Again: []byte("asked again")})
+			answer, err := calls.CallOnward(within(t, patience), natsx.Outgoing{Onward: true, Subject: "auth.v1.token.check", ID: id, Again: []byte("asked again")})
 			if err != nil || string(answer.Data) != "otherwise "+id || answer.HandedOn {
 				t.Errorf("%q, %v", answer.Data, err)
 			}

@@ -283,6 +283,42 @@ func TestCall(t *testing.T) {
 	}
 }
 
+// TestTroubleLeavesFurtherAttemptsForSilence: what a replica answers at once, as it does to tokens that anybody can make, does not use up what
+// is needed where one says nothing.
+func TestTroubleLeavesFurtherAttemptsForSilence(t *testing.T) {
+	s := natstest.Run(t, "")
+	calls := caller(t, connect(t, s, "callout"))
+	var silent atomic.Bool
+	var dropped atomic.Int32
+	attempts := replica(t, s, func(_ int32, m *nats.Msg) {
+		switch {
+		case !silent.Load():
+			refuse(m, wire.KeySetUnavailable)
+		case dropped.Add(1) > 1:
+			respond(m, "good")
+		}
+	})
+	ask := func(want string, code wire.Code) {
+		t.Helper()
+		reply, err := calls.Call(within(t, 2*time.Second), natsx.Outgoing{Subject: "auth.v1.token.check", ID: "id"})
+		if string(reply) != want {
+			t.Errorf("%q, %v", reply, err)
+		}
+		if code != 0 {
+			wantCode(t, err, code)
+		}
+	}
+	const logins = 1000
+	for range logins {
+		ask("", wire.KeySetUnavailable)
+	}
+	if n := attempts.Load(); n > 2*logins {
+		t.Errorf("%d attempts of %d logins in trouble", n, logins)
+	}
+	silent.Store(true)
+	ask("good", 0)
+}
+
 func TestCallWithoutResponders(t *testing.T) {
 	s := natstest.Run(t, "")
 	calls := caller(t, connect(t, s, "callout"))

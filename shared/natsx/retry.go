@@ -4,7 +4,7 @@ import "sync"
 
 // The retry budget: every call adds a share of one further attempt, every further attempt takes a whole one. So in the
 // long run further attempts are at most that share of the calls, however many calls fail: an overloaded neighbour gets
-// no more than that on top. The stock covers the death of a replica with requests in its hands; the larger one also those that were
+// no more than that on top, for silence and for trouble each. The stock covers the death of a replica with requests in its hands; the larger one also those that were
 // handed on to nobody, of which nobody tells.
 const (
 	retryShare = 0.25
