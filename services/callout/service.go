@@ -219,6 +219,7 @@ func (s *Service) endpoint(h *handler, g *giveUps) natsx.Endpoint {
 		Name:        "auth",
 		Subject:     wire.SubjectUserAuth,
 		Queue:       wire.QueueCallout,
+		AnyReply:    true, // nats-server's own, and only a server's signature gets that far
 		MaxInFlight: s.cfg.MaxInFlight,
 		MaxWaiting:  s.cfg.MaxWaiting,
 		Budget:      func(*natsx.Request) time.Duration { return ceiling },

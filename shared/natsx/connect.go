@@ -24,9 +24,11 @@ const (
 	drainTimeout    = 10 * time.Second
 )
 
+const inboxRoot = "_AUTH_INBOX."
+
 // InboxPrefix returns the prefix of all reply subjects of the service named name. It lies outside _INBOX, which
 // devices are granted where they share an account with the services (DESIGN P7).
-func InboxPrefix(name string) string { return "_AUTH_INBOX." + name }
+func InboxPrefix(name string) string { return inboxRoot + name }
 
 // Conn is a connection with the project's options: unlimited reconnects with jitter, retry on failed first connect, an
 // inbox prefix of its own outside _INBOX (DESIGN P7). While it is down, publishing fails at once: what would be sent

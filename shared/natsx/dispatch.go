@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"github.com/nats-io/nuid"
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"harmony.internal/authcallout/shared/trace"
 	"harmony.internal/authcallout/shared/wire"
@@ -26,6 +27,8 @@ type endpoint struct {
 	giveUp       func(*Request, *wire.Error)
 	trace        *trace.Tracer // nil for off
 	spanName     string
+	anyReply     bool
+	strayed      rate.Sometimes // for the log of requests that name no inbox
 	tally        tally
 	crew         *crew
 	subscription atomic.Pointer[nats.Subscription]
@@ -56,6 +59,7 @@ func newEndpoint(c *Conn, config *Endpoint, log *zap.Logger) *endpoint {
 	if e.giveUp == nil {
 		e.giveUp = e.failGivenUp
 	}
+	e.anyReply, e.strayed = config.AnyReply, rate.Sometimes{First: 1, Interval: time.Minute}
 	e.crew = newCrew(e.work)
 	e.admission = newAdmission(orDefault(config.MaxInFlight, DefaultMaxInFlight), orDefault(config.MaxWaiting, DefaultMaxWaiting), e.guarded(config.Source))
 	return e
@@ -83,6 +87,9 @@ func (e *endpoint) Handle(m micro.Request) {
 	}
 	if r.ID == "" || len(r.ID) > maxRequestID {
 		r.ID = nuid.Next()
+	}
+	if !e.mayAnswer(r) {
+		return
 	}
 	r.budget = e.budget(r)
 	r.deadline = now.Add(r.budget)

@@ -145,6 +145,52 @@ func TestServeCounts(t *testing.T) {
 	}
 }
 
+// TestAnswersGoToInboxes: who may ask must not have a service publish where he may not.
+func TestAnswersGoToInboxes(t *testing.T) {
+	s := natstest.Run(t, "")
+	conn := connect(t, s, "policy")
+	var handled atomic.Int32
+	serve(t, conn, natsx.Endpoint{Handle: func(_ context.Context, r *natsx.Request) {
+		handled.Add(1)
+		_ = r.Respond([]byte("granted"))
+	}})
+	asking := natstest.Connect(t, s)
+	everything, err := asking.SubscribeSync(">")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for reply, answered := range map[string]bool{
+		"auth.v1.decision.admitted": false, "device-commands.a": false, "$JS.API.STREAM.PURGE.S": false, "$SYS.REQ.USER.AUTH": false, "auth.v1.token.check": false,
+		"_INBOX": false, "_INBOXES.a": false, "x._INBOX.a": false,
+		"_INBOX.a": true, "_AUTH_INBOX.callout.a.b.on": true,
+	} {
+		want := handled.Load() + 1
+		if answered {
+			want++
+		}
+		if err := asking.PublishRequest("auth.v1.token.check", reply, nil); err != nil {
+			t.Fatal(err)
+		}
+		// What comes after it has been taken in when this one is answered.
+		if _, err := asking.RequestWithContext(within(t, patience), "auth.v1.token.check", nil); err != nil {
+			t.Fatal(err)
+		}
+		natstest.Eventually(t, reply+" is handled or dropped", func() bool { return handled.Load() == want })
+	}
+	if err := errors.Join(conn.Flush(), asking.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		m, err := everything.NextMsg(time.Millisecond)
+		if err != nil {
+			break
+		}
+		if string(m.Data) == "granted" && !strings.HasPrefix(m.Subject, "_") {
+			t.Errorf("answered on %s", m.Subject)
+		}
+	}
+}
+
 // TestPanicIsAnAnswer: a handler's fault is the trouble of one request.
 func TestPanicIsAnAnswer(t *testing.T) {
 	s := natstest.Run(t, "")
@@ -460,7 +506,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 		<-release
 	}})
 	nc := natstest.Connect(t, s)
-	if err := nc.PublishRequest("auth.v1.token.check", "nobody", nil); err != nil {
+	if err := nc.PublishRequest("auth.v1.token.check", "_INBOX.nobody", nil); err != nil {
 		t.Fatal(err)
 	}
 	<-started

@@ -30,6 +30,9 @@ type Endpoint struct {
 	// It is asked once, before Handle and GiveUp, and only of those that are likely to wait; it may be asked of several at a time
 	// and must not block. What it had to work out it may leave in the request's Kept. nil: all requests are of one source.
 	Source func(*Request) string
+	// AnyReply has answers sent to whatever subject a request names. Else that must be an inbox; requests that name another subject are
+	// dropped and counted, because who may ask could have this service publish where he may not: nats-server lets it answer anywhere.
+	AnyReply bool
 	// Budget returns how long a request may take from its arrival; nil reads wire.HeaderBudget, with DefaultBudget when absent.
 	Budget func(*Request) time.Duration
 	// Handle does the work in a goroutine of its own; ctx ends with the budget and when Handle returns.
