@@ -82,7 +82,7 @@ func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*w
 	if err != nil {
 		return nil, wire.Fail(wire.BadReply, "tokencheck", err)
 	}
-	if answer.HandedOn && v.Issuer == "" && v.Grant == nil {
+	if answer.HandedOn && v.ClientDigest == "" {
 		// A policy of a release before does not know what was handed on, and sent a Grant alone. Once: alone is not handed on.
 		n.pause.extend(afterEarlierRelease)
 		return n.check(ctx, id, &alone)
@@ -90,6 +90,8 @@ func (n *remote) check(ctx context.Context, id string, q *wire.CheckRequest) (*w
 	switch {
 	case v.Issuer == "" || v.Subject == "" || v.ExpiresAt <= 0:
 		return nil, wire.Fail(wire.BadReply, "tokencheck: issuer, subject or expires_at", nil)
+	case answer.HandedOn && v.ClientDigest != q.Client.Digest():
+		return nil, wire.Fail(wire.BadReply, "policy decided about another connection", nil)
 	case answer.HandedOn != (v.Grant != nil):
 		// nats-server lets policy alone publish where what was handed on is answered: tokencheck grants nothing.
 		return nil, wire.Fail(wire.BadReply, "a grant not by way of policy, or none by way of it", nil)

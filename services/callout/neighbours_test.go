@@ -234,6 +234,25 @@ func TestAnAnswerEndsNoPauseOfAnother(t *testing.T) {
 	}
 }
 
+// TestAnotherConnection: a tokencheck in the wrong hands tells policy of another address, or of a certificate that was not shown.
+func TestAnotherConnection(t *testing.T) {
+	n := newNear(t)
+	if _, err := n.tokencheck.QueueSubscribe("auth.v1.token.check", wire.QueueTokencheck, func(m *nats.Msg) {
+		other := wire.Client{Host: "192.0.2.7", TLS: &wire.ClientTLS{DNS: []string{"sensor-b"}}}
+		data := must(wire.Encode(&wire.DecideRequest{Token: *verified(time.Now().Add(time.Hour)), Client: other, HandedOn: &wire.HandedOn{}}))
+		_ = n.tokencheck.PublishMsg(&nats.Msg{Subject: "auth.v1.policy.decide", Reply: m.Reply + wire.HandedOnReply, Data: data, Header: m.Header})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.tokencheck.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	natstest.FakePolicy(t, n.policy, func(*wire.DecideRequest) (*wire.Grant, *wire.Error) { return deviceGrant(), nil })
+	if v, err := n.check(t, longBudget); wire.CodeOf(err) != wire.BadReply {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
 // TestGrantsThatNobodyAskedFor: a tokencheck in the wrong hands has policy answer where the callout waits, again and again. It gets one question
 // more at most, and the answer is dropped where nothing was to be handed on.
 func TestGrantsThatNobodyAskedFor(t *testing.T) {

@@ -111,6 +111,48 @@ func TestEncodeHandedOn(t *testing.T) {
 	}
 }
 
+// sameDigest: who decides about a connection and who asked name it alike.
+func sameDigest(t *testing.T, request []byte) {
+	t.Helper()
+	asked, err := wire.Decode[wire.CheckRequest](request, len(request))
+	if err != nil || asked.Client == nil {
+		return
+	}
+	onward, err := wire.Encode(&wire.DecideRequest{Client: *asked.Client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	decided, err := wire.Decode[wire.DecideRequest](onward, len(onward))
+	if err != nil || decided.Client.Digest() != asked.Client.Digest() {
+		t.Errorf("%+v was asked about, %+v is decided, %v", asked.Client, decided, err)
+	}
+}
+
+// TestClientDigest: no two connections have the same.
+func TestClientDigest(t *testing.T) {
+	clients := []wire.Client{{}, decide.Client}
+	fields := reflect.TypeFor[wire.Client]()
+	for i := range fields.NumField() {
+		c := decide.Client
+		reflect.ValueOf(&c).Elem().Field(i).SetZero()
+		clients = append(clients, c)
+	}
+	for i, other := range []wire.ClientTLS{{}, {DNS: []string{"a", "b"}}, {DNS: []string{"a"}, URIs: []string{"b"}}, {DNS: []string{`a","b`}}} {
+		c := decide.Client
+		c.TLS = &other
+		clients, c.ID = append(clients, c), uint64(i)
+		clients = append(clients, c)
+	}
+	seen := map[string]int{}
+	for i := range clients {
+		digest := clients[i].Digest()
+		if before, dup := seen[digest]; dup || len(digest) != 43 {
+			t.Errorf("%+v and %+v: %s", clients[before], clients[i], digest)
+		}
+		seen[digest] = i
+	}
+}
+
 // TestReasonsAreAppendOnly holds the table against a list that only grows.
 func TestReasonsAreAppendOnly(t *testing.T) {
 	var b strings.Builder
@@ -378,5 +420,6 @@ func FuzzDecode(f *testing.F) {
 		fuzzMessage[wire.Grant](t, data)
 		fuzzMessage[wire.Error](t, data)
 		fuzzMessage[wire.Verified](t, data)
+		sameDigest(t, data)
 	})
 }

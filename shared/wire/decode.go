@@ -10,7 +10,7 @@ import (
 // strictjson.Object refuses it.
 var (
 	checkRequestMembers  = []string{"token", "cert_sha256", "client"}
-	verifiedMembers      = []string{"issuer", "subject", "expires_at", "issued_at", "kid", "alg", "token_id", "roles", "metadata", "claims", "key_set", "grant", "check_us"}
+	verifiedMembers      = []string{"issuer", "subject", "expires_at", "issued_at", "kid", "alg", "token_id", "roles", "metadata", "claims", "key_set", "grant", "check_us", "client_digest"}
 	decideRequestMembers = []string{"token", "client", "handed_on"}
 	handedOnMembers      = []string{"check_us"}
 	clientMembers        = []string{"host", "id", "kind", "type", "name", "user", "mqtt_client_id", "tls", "server_id", "server_name"}
@@ -75,6 +75,8 @@ func (m *Verified) read(r *strictjson.Reader) {
 			}
 		case "check_us":
 			m.CheckMicros = r.Int(64)
+		case "client_digest":
+			m.ClientDigest = r.Text()
 		default:
 			r.Skip()
 		}

@@ -39,6 +39,7 @@ func (m *Verified) append(b []byte) []byte {
 		b = m.Grant.append(member(b, "grant"))
 	}
 	b = appendInt(b, "check_us", m.CheckMicros)
+	b = appendText(b, "client_digest", m.ClientDigest)
 	return append(b, '}')
 }
 

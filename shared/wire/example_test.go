@@ -33,6 +33,6 @@ func Example() {
 	// Output:
 	// auth.v1.token.check {"token":"eyJ...","client":{"host":"192.0.2.7"}}
 	// auth.v1.policy.decide {"token":{"issuer":"https://id.example.com","subject":"7","expires_at":1795517272,"claims":{"device_id":"sensor-a"}},"client":{"host":"192.0.2.7"},"handed_on":{"check_us":87}}
-	// granted {"issuer":"https://id.example.com","subject":"7","expires_at":1795517272,"grant":{"rule":"device","device":"sensor-a","publish":{"allow":["device-state.sensor-a"]},"subscribe":{}},"check_us":87}
+	// granted {"issuer":"https://id.example.com","subject":"7","expires_at":1795517272,"grant":{"rule":"device","device":"sensor-a","publish":{"allow":["device-state.sensor-a"]},"subscribe":{}},"check_us":87,"client_digest":"r8eCsct7pp4Aqa8gluXYJTstMBi17IUJSSbVm047R-E"}
 	// refusal {"code":2001,"reason":"no_matching_rule"}
 }

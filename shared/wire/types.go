@@ -1,6 +1,10 @@
 package wire
 
-import "encoding/json"
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+)
 
 // CheckRequest asks whether a token is good, and whose it is.
 type CheckRequest struct {
@@ -40,9 +44,10 @@ type Verified struct {
 	// KeySet identifies the key set that verified the token, for comparison between replicas.
 	KeySet string `json:"key_set,omitempty"`
 	// Grant is policy's answer where tokencheck handed the token on; nil where it did not. Claims, Roles and Metadata are then
-	// left out, and CheckMicros is what tokencheck said of itself.
-	Grant       *Grant `json:"grant,omitempty"`
-	CheckMicros int64  `json:"check_us,omitempty"`
+	// left out, CheckMicros is what tokencheck said of itself, and ClientDigest that of the connection that policy decided about.
+	Grant        *Grant `json:"grant,omitempty"`
+	CheckMicros  int64  `json:"check_us,omitempty"`
+	ClientDigest string `json:"client_digest,omitempty"`
 }
 
 // Client is what nats-server says about the connection. Name, User and MQTTClientID are chosen by the client and
@@ -58,6 +63,13 @@ type Client struct {
 	TLS          *ClientTLS `json:"tls,omitempty"`
 	ServerID     string     `json:"server_id,omitempty"`
 	ServerName   string     `json:"server_name,omitempty"`
+}
+
+// Digest is the base64url SHA-256 of c as it is encoded, by which who waits for a decision knows that it is about his connection. It is the
+// same after c was encoded and decoded.
+func (c *Client) Digest() string {
+	sum := sha256.Sum256(c.append(make([]byte, 0, 512)))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // ClientTLS is the leaf certificate of a client whose chain the server verified.
@@ -87,7 +99,7 @@ type HandedOn struct {
 func (q *DecideRequest) Answer(g *Grant) *Verified {
 	v := q.Token
 	v.Claims, v.Roles, v.Metadata = nil, nil, nil
-	v.Grant, v.CheckMicros = g, q.HandedOn.CheckMicros
+	v.Grant, v.CheckMicros, v.ClientDigest = g, q.HandedOn.CheckMicros, q.Client.Digest()
 	return &v
 }
 
