@@ -35,6 +35,18 @@ func TestSource(t *testing.T) {
 	}
 }
 
+func TestNetwork(t *testing.T) {
+	for host, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7",
+		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "2001:db8:1:2::": "2001:db8:1:2::/64", "2001:db8:1:3::": "2001:db8:1:3::/64",
+		"fe80::1%eth0": "fe80::/64", "": "", "gateway.example.com": "gateway.example.com",
+	} {
+		if got := network(host); got != want {
+			t.Errorf("%q: %q, want %q", host, got, want)
+		}
+	}
+}
+
 func BenchmarkSource(b *testing.B) {
 	server := newAuthority(b)
 	text, o := server.sign(server.claims(time.Now())), &opener{keys: holding()}
