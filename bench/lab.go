@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -205,6 +206,31 @@ func (s *System) KillServer() {
 			s.processes = append(s.processes[:i], s.processes[i+1:]...)
 			return
 		}
+	}
+}
+
+// crash ends one process of each role but nats-server as kill -9 does, and returns what starts them again.
+func (s *System) crash() (again func() error) {
+	var killed []*process
+	roles := map[string]bool{s.server.role: true}
+	s.processes = slices.DeleteFunc(s.processes, func(p *process) bool {
+		if roles[p.role] {
+			return false
+		}
+		roles[p.role] = true
+		killed = append(killed, p)
+		return true
+	})
+	for _, p := range killed {
+		p.kill()
+	}
+	return func() error {
+		for _, p := range killed {
+			if err := s.add(p.role, p.cmd.Path, p.cmd.Args[1:]...); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
 

@@ -24,24 +24,41 @@ type variant struct {
 	ours bool
 	// mute says that it admits nobody: it is for overloads alone.
 	mute bool
+	// pair starts it with two copies of each service at least; nil where there can be but one.
+	pair func() (*System, error)
+}
+
+// twice returns the variant with two copies of each service, where it may have them.
+func (v variant) twice() variant {
+	if v.pair != nil {
+		v.start = v.pair
+	}
+	return v
 }
 
 func (sc Scenarios) variants() []variant {
-	three := func(o Options) func() (*System, error) {
+	three := func(name string, o Options) variant {
 		o.Replicas = sc.Replicas
-		return func() (*System, error) { return sc.Lab.Three(o) }
+		pair := o
+		pair.Replicas = max(2, o.Replicas)
+		return variant{
+			name: name, ours: true,
+			start: func() (*System, error) { return sc.Lab.Three(o) },
+			pair:  func() (*System, error) { return sc.Lab.Three(pair) },
+		}
 	}
 	return []variant{
 		{name: "nobody answers", start: sc.Lab.Mute, mute: true},
 		{name: "smallest callout, pool", start: func() (*System, error) { return sc.Lab.Smallest(Options{}) }},
 		{name: "smallest callout, a goroutine a request, no shedding", start: func() (*System, error) { return sc.Lab.Smallest(Options{PerRequest: true}) }},
-		{name: "three processes, silence", start: three(Options{}), ours: true},
-		{name: "three processes, hang-up", start: three(Options{Kick: true}), ours: true},
+		three("three processes, silence", Options{}),
+		three("three processes, hang-up", Options{Kick: true}),
 	}
 }
 
 // What is added to a system's name for the storms that are not plain ones.
 const (
+	killed       = ", kill -9 in the middle"
 	restarted    = ", server restart"
 	providerDown = restarted + ", provider down"
 	spread8s     = ", spread over 8 s"
@@ -51,9 +68,9 @@ const (
 )
 
 // kinds are the endings of the names.
-var kinds = []string{providerDown, restarted, spread8s, waits10s + answersPing, waits10s}
+var kinds = []string{killed, providerDown, restarted, spread8s, waits10s + answersPing, waits10s}
 
-// Run runs every scenario that only names: storm, spread, restart, provider, flood, age, patient.
+// Run runs every scenario that only names: storm, spread, restart, provider, kill, flood, age, patient.
 func (sc Scenarios) Run(report *Report, only func(string) bool, ours bool) error {
 	capacity, err := sc.capacity()
 	if err != nil {
@@ -201,9 +218,16 @@ func (sc Scenarios) storms(report *Report, v variant, only func(string) bool, ha
 		}
 	}
 	if only("provider") && v.ours {
-		return sc.with(v, handshakes[0], func(s *System) error {
+		if err := sc.with(v, handshakes[0], func(s *System) error {
 			defer sc.Lab.Provider.Pause()()
 			return add(RunRestart(v.name+providerDown, s, fleet, handshakes, capacity/2, nil))
+		}); err != nil {
+			return err
+		}
+	}
+	if only("kill") {
+		return sc.with(v.twice(), handshakes[0], func(s *System) error {
+			return add(RunKill(v.name+killed, s, fleet, handshakes))
 		})
 	}
 	return nil

@@ -93,6 +93,32 @@ func RunRestart(name string, s *System, fleet Fleet, handshakes [][]byte, perSec
 	})
 }
 
+// When one copy of each service is killed in a storm, and how long it is away.
+const (
+	killAfter = time.Second
+	awayFor   = time.Second
+)
+
+// RunKill lets the fleet loose on s, kills one copy of each service while it comes, and starts them again a little later, as a supervisor
+// does. What those copies had answered and used before is not in the report.
+func RunKill(name string, s *System, fleet Fleet, handshakes [][]byte) (Storm, error) {
+	st := &storming{fleet: fleet, addr: s.Addr}
+	defer st.hangUp()
+	return st.measure(name, s, func() error {
+		stormed := make(chan struct{})
+		go func() {
+			defer close(stormed)
+			st.run(handshakes)
+		}()
+		time.Sleep(killAfter)
+		again := s.crash()
+		time.Sleep(awayFor)
+		err := again()
+		<-stormed
+		return err
+	})
+}
+
 // measure runs do as the storm's duration and reports what became of it.
 func (st *storming) measure(name string, s *System, do func() error) (Storm, error) {
 	before, err := s.Answered()

@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string) error {
 	f.BoolVar(&o.add, "append", false, "add to what the file named by -out holds, so that a long measurement can be taken in parts")
 	f.StringVar(&o.plot, "plot", "", "write a plot (SVG) here")
 	if storm {
-		f.StringVar(&o.only, "only", "", "scenarios, separated by commas: storm, spread, restart, provider, flood, age, patient; default all but age")
+		f.StringVar(&o.only, "only", "", "scenarios, separated by commas: storm, spread, restart, provider, kill, flood, age, patient; default all but age")
 		f.StringVar(&o.clients, "clients", "2000,5000,9000", "sizes of the fleet, separated by commas; the last is used where one is enough")
 		f.DurationVar(&o.limit, "limit", time.Minute, "how long a storm may last")
 		f.DurationVar(&o.flood, "flood", time.Minute, "how long an overload lasts")
