@@ -77,27 +77,13 @@ func TestWhatIsNoLoginGoesAside(t *testing.T) {
 
 // TestAsideIsLost: what was taken on is answered, and then the service ends.
 func TestAsideIsLost(t *testing.T) {
-	asked, release := make(chan struct{}), make(chan struct{})
-	w := startWorld(t, natstest.Hardened(t, false), func(q *wire.CheckRequest) (*wire.Verified, *wire.Error) {
-		close(asked)
-		<-release
-		return goodToken(q)
-	})
-	result := make(chan error, 1)
-	go func() {
-		nc, err := nats.Connect(w.server.ClientURL(), nats.Token(deviceToken), nats.Timeout(30*time.Second))
-		if err == nil {
-			nc.Close()
-		}
-		result <- err
-	}()
-	<-asked
+	w, release, result := startWorldAtWork(t)
 	w.service.hangups.conn.(*nats.Conn).Close()
 	natstest.Eventually(t, "no more requests are taken", func() bool {
 		_, takes := w.heardBy(t, wire.QueueCallout)[wire.SubjectUserAuth]
 		return !takes
 	})
-	close(release)
+	release()
 	if err := <-result; err != nil {
 		t.Errorf("the login that was under way: %v", err)
 	}

@@ -256,25 +256,32 @@ func TestProbeAfterReconnect(t *testing.T) {
 	natstest.Eventually(t, "the right is found again", func() bool { return w.service.hangups.mode() == modeKick })
 }
 
-// A login that is under way when the service is asked to stop is answered.
-func TestRunDrains(t *testing.T) {
-	asked, release := make(chan struct{}), make(chan struct{})
-	w := startWorld(t, natstest.Hardened(t, true), func(q *wire.CheckRequest) (*wire.Verified, *wire.Error) {
+// startWorldAtWork returns a world with one login under way, what lets tokencheck answer it, and what became of it.
+func startWorldAtWork(t *testing.T) (w *world, release func(), result <-chan error) {
+	t.Helper()
+	asked, released := make(chan struct{}), make(chan struct{})
+	w = startWorld(t, natstest.Hardened(t, true), func(q *wire.CheckRequest) (*wire.Verified, *wire.Error) {
 		close(asked)
-		<-release
+		<-released
 		return goodToken(q)
 	})
-	result := make(chan error, 1)
+	ended := make(chan error, 1)
 	go func() {
 		nc, err := nats.Connect(w.server.ClientURL(), nats.Token(deviceToken), nats.Timeout(30*time.Second))
 		if err == nil {
 			nc.Close()
 		}
-		result <- err
+		ended <- err
 	}()
 	<-asked
+	return w, func() { close(released) }, ended
+}
+
+// A login that is under way when the service is asked to stop is answered.
+func TestRunDrains(t *testing.T) {
+	w, release, result := startWorldAtWork(t)
 	w.stop()
-	close(release)
+	release()
 	if err := <-result; err != nil {
 		t.Errorf("the login that was under way: %v", err)
 	}
