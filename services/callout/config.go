@@ -72,8 +72,8 @@ type Config struct {
 	// there is little to lose, and a host whose clock is wrong would refuse every login that it is asked about.
 	ClockLeeway time.Duration `yaml:"clock_leeway"`
 
-	// MaxInFlight is how many logins are worked on at once. Here and in max_waiting a login whose request has 4 KiB or more, as with a
-	// long token or a client certificate, counts as several, one more for each 4 KiB. Default 4096.
+	// MaxInFlight is how many logins are worked on at once. Here and in max_waiting a login whose request has 6 KiB or more, as with a
+	// long token or a client certificate, counts as several, one more for each 6 KiB. Default 4096.
 	MaxInFlight int `yaml:"max_in_flight"`
 	// MaxWaiting is how many more may wait for their turn; beyond it, and when its time is up, a login is let go and the
 	// client comes back. Default 16384.

@@ -36,7 +36,7 @@ type Config struct {
 	ShadowFile config.Path `yaml:"shadow_file"`
 	// Registry says which identity owns which device id. Default: none is looked at.
 	Registry *RegistryConfig `yaml:"registry"`
-	// MaxInFlight is how many decisions are made at once. A request of 4 KiB or more counts as several, one more for each 4 KiB. Default
+	// MaxInFlight is how many decisions are made at once. A request of 6 KiB or more counts as several, one more for each 6 KiB. Default
 	// 4096.
 	MaxInFlight int `yaml:"max_in_flight"`
 }

@@ -1,13 +1,13 @@
 package tokencheck
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/sync/singleflight"
 
 	"harmony.internal/authcallout/shared/wire"
@@ -16,8 +16,11 @@ import (
 // verdictTTL is how long a verified token is remembered, if it does not expire before.
 const verdictTTL = time.Minute
 
-// entryOverhead is about what an entry takes besides its reply, in bytes.
-const entryOverhead = 1024
+// entryOverhead is about what an entry takes besides its reply and roleOverhead what a role takes besides its name, in bytes.
+const (
+	entryOverhead = 1536
+	roleOverhead  = 32
+)
 
 // verdict is a token that passed every check but those of one login. Immutable.
 type verdict struct {
@@ -36,6 +39,9 @@ func (j *judgement) conclude(now time.Time) (*verdict, *wire.Error) {
 	var err error
 	if v.reply, err = wire.Encode(j.verified()); err != nil {
 		return nil, wire.Fail(wire.Internal, "encode", err)
+	}
+	if cap(v.reply)-len(v.reply) > entryOverhead {
+		v.reply = bytes.Clone(v.reply) // it may be kept for a while
 	}
 	return v, nil
 }
@@ -71,7 +77,13 @@ func (v *verdict) recall(j *judgement) {
 	j.token, j.certificate = token, certificate
 }
 
-func (v *verdict) bytes() int { return entryOverhead + len(v.reply) }
+func (v *verdict) bytes() int {
+	n := entryOverhead + cap(v.reply)
+	for _, role := range v.about.roles {
+		n += roleOverhead + len(role)
+	}
+	return n
+}
 
 // verdictKey names what a verdict depends on: the token's SHA-256 and the generation of the key set. The issuer's
 // configuration, the third, does not change during the life of an issuer, and each issuer has a cache of its own.
@@ -90,37 +102,29 @@ func (k verdictKey) name() string {
 // verdicts remembers an issuer's verified tokens for a short time, bounded by their number and their size, the least
 // recently used forgotten first. Refusals are not remembered: they would let anybody fill it. Safe for concurrent use.
 type verdicts struct {
-	maxBytes int
-	flights  singleflight.Group
+	flights singleflight.Group
 
-	mu    sync.Mutex // guards the rest, held for one step of the list
-	known *simplelru.LRU[verdictKey, *verdict]
-	bytes int
+	mu    sync.Mutex // guards known, held for one step of it
+	known *sized[verdictKey, *verdict]
 
 	stats struct{ hits, misses, joined atomic.Int64 }
 }
 
 // newVerdicts returns a cache of at most maxEntries, which is positive, and maxBytes.
 func newVerdicts(maxEntries, maxBytes int) *verdicts {
-	c := &verdicts{maxBytes: maxBytes}
-	known, err := simplelru.NewLRU(maxEntries, func(_ verdictKey, v *verdict) { c.bytes -= v.bytes() })
-	if err != nil {
-		panic(err) // the size was checked with the configuration
-	}
-	c.known = known
-	return c
+	return &verdicts{known: newSized[verdictKey, *verdict](maxEntries, maxBytes)}
 }
 
 // get returns the verdict that is remembered for k, nil for none.
 func (c *verdicts) get(k verdictKey, now time.Time) *verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v, ok := c.known.Get(k)
+	v, ok := c.known.get(k)
 	switch {
 	case !ok:
 		return nil
 	case now.UnixNano() >= v.until:
-		c.known.Remove(k)
+		c.known.remove(k)
 		return nil
 	}
 	return v
@@ -129,25 +133,21 @@ func (c *verdicts) get(k verdictKey, now time.Time) *verdict {
 func (c *verdicts) add(k verdictKey, v *verdict) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.known.Remove(k) // so that its bytes are given back
-	c.known.Add(k, v)
-	for c.bytes += v.bytes(); c.bytes > c.maxBytes; {
-		c.known.RemoveOldest()
-	}
+	c.known.add(k, v)
 }
 
 // forget forgets everything.
 func (c *verdicts) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.known.Purge()
+	c.known.purge()
 }
 
 func (c *verdicts) figures() CacheStats {
 	c.mu.Lock()
-	entries, bytes := c.known.Len(), c.bytes
+	entries, size := c.known.count(), c.known.bytes
 	c.mu.Unlock()
-	return CacheStats{Hits: c.stats.hits.Load(), Joined: c.stats.joined.Load(), Misses: c.stats.misses.Load(), Entries: entries, Bytes: bytes}
+	return CacheStats{Hits: c.stats.hits.Load(), Joined: c.stats.joined.Load(), Misses: c.stats.misses.Load(), Entries: entries, Bytes: size}
 }
 
 // once returns the verdict for k: that of another login that is making it, the one that is remembered, or what judge

@@ -160,11 +160,11 @@ func TestCacheBounds(t *testing.T) {
 	for i := range 100 {
 		small.add(verdictKey{generation: uint64(i % 50)}, &verdict{reply: make([]byte, i*10), until: 1 << 62})
 		want := 0
-		for _, known := range small.known.Values() {
+		for _, known := range small.known.lru.Values() {
 			want += known.bytes()
 		}
-		if small.bytes != want || want > 10_000 || want == 0 {
-			t.Fatalf("%d bytes are counted, %d are there", small.bytes, want)
+		if small.known.bytes != want || want > 10_000 || want == 0 {
+			t.Fatalf("%d bytes are counted, %d are there", small.known.bytes, want)
 		}
 	}
 	small.add(verdictKey{}, &verdict{reply: make([]byte, 20_000), until: 1 << 62})

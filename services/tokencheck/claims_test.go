@@ -263,6 +263,16 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// TestClockDoubtTakesASignature: that clocks differ is transient, and a signal to operators, so nobody but the provider may say it.
+func TestClockDoubtTakesASignature(t *testing.T) {
+	idp := oidctest.New(t)
+	b := newBench(t, issuerConfig(idp.URL))
+	early := idp.AccessToken("sensor-a").With(oidctest.Claims{"iat": time.Now().Unix() + 90})
+	good := idp.Mint(t, "RS256", early)
+	b.want("signed", good, wire.ClockDisagrees)
+	b.want("forged", good[:len(good)-8]+"AAAAAAAA", wire.SignatureInvalid)
+}
+
 // TestBinding is RFC 8705 section 3 with a client that showed a certificate, another, or none.
 func TestBinding(t *testing.T) {
 	idp := oidctest.New(t)

@@ -25,7 +25,7 @@ type Config struct {
 	Log logx.Config `yaml:"log"`
 	// Monitor is where metrics and health are.
 	Monitor monitor.Config `yaml:"monitor"`
-	// MaxInFlight is how many tokens are judged at once. A request of 4 KiB or more counts as several, one more for each 4 KiB. Default
+	// MaxInFlight is how many tokens are judged at once. A request of 6 KiB or more counts as several, one more for each 6 KiB. Default
 	// 4096.
 	MaxInFlight int `yaml:"max_in_flight"`
 	// LastGoodDirectory keeps each issuer's last good keys, so that a restart while a provider cannot be reached still

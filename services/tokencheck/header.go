@@ -13,7 +13,7 @@ import (
 // header is the JOSE header (RFC 7515 section 4) as far as it is used.
 type header struct {
 	Algorithm string
-	KeyID     json.RawMessage // as it stands; nil when absent
+	KeyID     json.RawMessage // as it stands; nil when absent, and when kid is read
 
 	kid string
 	typ string // in small letters and without application/; empty when absent
@@ -83,6 +83,7 @@ func (h *header) checkKeyID() *wire.Error {
 	if !isString(h.KeyID, &h.kid) || h.kid == "" || len(h.kid) > maxKeyIDBytes || strings.ContainsFunc(h.kid, notPrintable) {
 		return wire.Fail(wire.KeyIDMissing, "", nil)
 	}
+	h.KeyID = nil // a part of the whole header, which would be kept with it
 	return nil
 }
 

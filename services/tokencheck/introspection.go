@@ -10,10 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"go.uber.org/zap"
 	"golang.org/x/sync/singleflight"
 
@@ -59,8 +59,12 @@ const (
 	// maxIntrospecting bounds the questions to one provider at once; more fail at once, because a provider that does not
 	// answer must not hold up the logins that do not need it (DESIGN P3).
 	maxIntrospecting = 256
-	// maxIntrospected bounds the answers that are remembered. Each is of at most wire.MaxClaimsBytes.
-	maxIntrospected = 2048
+	// maxStrangers bounds those about tokens that nothing is known of, opaque ones: anybody can make them up, and must not
+	// take the place of those whose signature was verified.
+	maxStrangers = 192
+	// maxIntrospected and maxIntrospectedBytes bound the answers that are remembered.
+	maxIntrospected      = 2048
+	maxIntrospectedBytes = 16 << 20
 	// endpointKept is how long the endpoint that discovery names is used.
 	endpointKept = time.Hour
 	// endpointFresh is how long it is not looked for again whatever happens: a provider in trouble is not asked twice for each
@@ -102,6 +106,13 @@ type introspected struct {
 	until   time.Time
 }
 
+// memberOverhead is about what a member of an answer takes besides its text, in bytes.
+const memberOverhead = 96
+
+func (a *introspected) bytes() int {
+	return entryOverhead + 2*cap(a.payload) + memberOverhead*len(a.claims.all)
+}
+
 // introspector asks one provider about tokens. Logins with one token ask together, and an answer is remembered for a
 // short time. Safe for concurrent use.
 type introspector struct {
@@ -112,13 +123,16 @@ type introspector struct {
 	now         func() time.Time
 	log         *zap.Logger
 
-	flights  singleflight.Group // by the token's SHA-256
-	slots    chan struct{}
-	known    *lru.Cache[[sha256.Size]byte, *introspected]
-	endpoint atomic.Pointer[foundEndpoint]
-	locating singleflight.Group // while questions wait for one, discovery is not asked again
-	failing  atomic.Bool
-	stats    introspectorStats
+	flights singleflight.Group // by the token's SHA-256
+	slots   chan struct{}
+	// strangers are the slots of tokens that nothing is known of, besides one of slots.
+	strangers chan struct{}
+	mu        sync.Mutex // guards known, held for one step of it
+	known     *sized[[sha256.Size]byte, *introspected]
+	endpoint  atomic.Pointer[foundEndpoint]
+	locating  singleflight.Group // while questions wait for one, discovery is not asked again
+	failing   atomic.Bool
+	stats     introspectorStats
 }
 
 type foundEndpoint struct {
@@ -142,28 +156,25 @@ func newIntrospector(cfg *IssuerConfig, source *fetcher, now func() time.Time, l
 		return nil, err
 	}
 	transport.MaxConnsPerHost, transport.MaxIdleConns, transport.MaxIdleConnsPerHost = maxIntrospecting, 64, 64
-	known, err := lru.New[[sha256.Size]byte, *introspected](maxIntrospected)
-	if err != nil {
-		return nil, err
-	}
 	return &introspector{
 		cfg: cfg.Introspection, source: source, credentials: credentials, now: now, log: log,
 		// The token and the client's credentials go to the one address that was configured or discovered, and nowhere else.
-		client: &http.Client{Transport: transport, Timeout: fetchTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		slots:  make(chan struct{}, maxIntrospecting),
-		known:  known,
+		client:    &http.Client{Transport: transport, Timeout: fetchTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		slots:     make(chan struct{}, maxIntrospecting),
+		strangers: make(chan struct{}, maxStrangers),
+		known:     newSized[[sha256.Size]byte, *introspected](maxIntrospected, maxIntrospectedBytes),
 	}, nil
 }
 
-// ask returns what the provider says about a token. It fails with IntrospectionUnavailable, which is transient: only an
-// answer is definite.
-func (i *introspector) ask(ctx context.Context, token string) (*introspected, *wire.Error) {
+// ask returns what the provider says about a token, of which verified says that its signature was verified. It fails with
+// IntrospectionUnavailable, which is transient: only an answer is definite.
+func (i *introspector) ask(ctx context.Context, token string, verified bool) (*introspected, *wire.Error) {
 	sum := sha256.Sum256([]byte(token))
 	if known := i.remembered(sum); known != nil {
 		return known, nil
 	}
 	// The question belongs to nobody who waits for it: one that goes away does not fail the others.
-	flight := i.flights.DoChan(string(sum[:]), func() (any, error) { return i.lead(sum, token) })
+	flight := i.flights.DoChan(string(sum[:]), func() (any, error) { return i.lead(sum, token, verified) })
 	ctx, cancel := shareOf(ctx, joinShare)
 	defer cancel()
 	select {
@@ -179,8 +190,14 @@ func (i *introspector) ask(ctx context.Context, token string) (*introspected, *w
 
 // remembered returns the answer that is kept about a token and still holds, nil for none.
 func (i *introspector) remembered(sum [sha256.Size]byte) *introspected {
-	known, ok := i.known.Get(sum)
-	if !ok || !i.now().Before(known.until) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	known, ok := i.known.get(sum)
+	switch {
+	case !ok:
+		return nil
+	case !i.now().Before(known.until):
+		i.known.remove(sum)
 		return nil
 	}
 	i.stats.remembered.Add(1)
@@ -188,7 +205,7 @@ func (i *introspector) remembered(sum [sha256.Size]byte) *introspected {
 }
 
 var (
-	errBusy       = fmt.Errorf("%d questions to the provider are open", maxIntrospecting)
+	errBusy       = errors.New("too many questions to the provider are open")
 	errRefused    = errors.New("the provider refuses client_id or its secret or key")
 	errNoAnswer   = errors.New("not an answer of RFC 7662 section 2.2")
 	errNoEndpoint = errors.New("discovery names no introspection_endpoint; set introspection.endpoint")
@@ -206,7 +223,7 @@ func unavailable(err error) string {
 }
 
 // lead asks for all who wait, and remembers the answer. Another may have asked since the one that leads looked.
-func (i *introspector) lead(sum [sha256.Size]byte, token string) (answer *introspected, err error) {
+func (i *introspector) lead(sum [sha256.Size]byte, token string, verified bool) (answer *introspected, err error) {
 	if known := i.remembered(sum); known != nil {
 		return known, nil
 	}
@@ -216,12 +233,11 @@ func (i *introspector) lead(sum [sha256.Size]byte, token string) (answer *intros
 		}
 		i.note(answer, err)
 	}()
-	select {
-	case i.slots <- struct{}{}:
-		defer func() { <-i.slots }()
-	default:
+	end, free := i.slot(verified)
+	if !free {
 		return nil, errBusy
 	}
+	defer end()
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
 	asked := i.now()
@@ -241,9 +257,34 @@ func (i *introspector) lead(sum [sha256.Size]byte, token string) (answer *intros
 		answer.until = earlier(answer.until, time.Unix(answer.claims.expires, 0))
 	}
 	if asked.Before(answer.until) {
-		i.known.Add(sum, answer)
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.known.add(sum, answer)
 	}
 	return answer, nil
+}
+
+// slot takes the place of one question, until end is called.
+func (i *introspector) slot(verified bool) (end func(), free bool) {
+	taken := make([]chan struct{}, 0, 2)
+	end = func() {
+		for _, places := range taken {
+			<-places
+		}
+	}
+	for _, places := range []chan struct{}{i.strangers, i.slots} {
+		if verified && places == i.strangers {
+			continue
+		}
+		select {
+		case places <- struct{}{}:
+			taken = append(taken, places)
+		default:
+			end()
+			return nil, false
+		}
+	}
+	return end, true
 }
 
 func earlier(a, b time.Time) time.Time {

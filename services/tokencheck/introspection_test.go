@@ -220,6 +220,36 @@ func TestIntrospectionTrouble(t *testing.T) {
 	}
 }
 
+// TestStrangersLeaveRoom: opaque tokens, which anybody can make up, do not take the places of those whose signature was verified.
+func TestStrangersLeaveRoom(t *testing.T) {
+	idp := oidctest.New(t)
+	i := newTestVerifier(t, time.Now, introspecting(t, idp, introspectAlways)).opaque.introspector
+	take := func(verified bool, want int) (ends []func()) {
+		t.Helper()
+		for {
+			end, free := i.slot(verified)
+			if !free {
+				break
+			}
+			ends = append(ends, end)
+		}
+		if len(ends) != want {
+			t.Errorf("%d places, want %d", len(ends), want)
+		}
+		return ends
+	}
+	strangers := take(false, maxStrangers)
+	for _, end := range append(strangers, take(true, maxIntrospecting-maxStrangers)...) {
+		end()
+	}
+	verified := take(true, maxIntrospecting)
+	take(false, 0)
+	for _, end := range verified {
+		end()
+	}
+	take(false, maxStrangers)
+}
+
 // TestIntrospectionStalls: a provider that does not answer takes no more than its part of a login's time, and holds up no
 // login that needs nothing of it.
 func TestIntrospectionStalls(t *testing.T) {
@@ -298,7 +328,7 @@ func TestIntrospectionIsShared(t *testing.T) {
 	close(release)
 	logins.Wait()
 	// One that looked before the answer was kept, and leads after.
-	if _, err := v.opaque.introspector.lead(sha256.Sum256([]byte("the-token")), "the-token"); err != nil {
+	if _, err := v.opaque.introspector.lead(sha256.Sum256([]byte("the-token")), "the-token", false); err != nil {
 		t.Error(err)
 	}
 	if n := idp.Introspections(); n != 1 {

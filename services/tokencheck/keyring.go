@@ -74,8 +74,8 @@ func newKeyring(source keySource, staleLimit time.Duration, now func() time.Time
 // fails with a transient code (DESIGN P1). That kid was unknown a while ago refuses nobody: anybody may have named it before
 // there was such a key.
 func (k *keyring) find(ctx context.Context, kid string) (*key, *keySet, *wire.Error) {
-	if set := k.inForce(); set != nil && kid != "" && set.keys[kid] != nil {
-		return set.keys[kid], set, nil
+	if key, set := k.have(kid); key != nil {
+		return key, set, nil
 	}
 	began := k.now()
 	now := k.look(kid, began)
@@ -103,6 +103,18 @@ func (k *keyring) find(ctx context.Context, kid string) (*key, *keySet, *wire.Er
 		k.unknown.add(kid, began)
 	}
 	return now.key, now.set, now.fail
+}
+
+// have returns the key called kid, with an empty kid the only key, when it is in force. With nil, find may have another answer.
+func (k *keyring) have(kid string) (*key, *keySet) {
+	set := k.inForce()
+	switch {
+	case set == nil:
+		return nil, nil
+	case kid == "":
+		return set.only, set
+	}
+	return set.keys[kid], set
 }
 
 // inForce returns the current set, nil while there is none or it is stale.

@@ -88,7 +88,7 @@ var opaqueChecks = []check{
 // opaque token lives is the provider's business, because it can take it back at any time; the session ends at the issuer's
 // longest lifetime.
 func introspectOpaqueToken(ctx context.Context, v *verifier, j *judgement) *wire.Error {
-	answer, fail := j.issuer.introspect(ctx, j.token)
+	answer, fail := j.issuer.introspect(ctx, j.token, false)
 	if fail != nil {
 		return fail
 	}
@@ -100,9 +100,9 @@ func introspectOpaqueToken(ctx context.Context, v *verifier, j *judgement) *wire
 	return nil
 }
 
-// introspect asks the provider about a token of this issuer.
-func (i *issuer) introspect(ctx context.Context, token string) (*introspected, *wire.Error) {
-	answer, fail := i.introspector.ask(ctx, token)
+// introspect asks the provider about a token of this issuer; verified is as in ask.
+func (i *issuer) introspect(ctx context.Context, token string, verified bool) (*introspected, *wire.Error) {
+	answer, fail := i.introspector.ask(ctx, token, verified)
 	if fail != nil {
 		return nil, fail
 	}
@@ -121,7 +121,7 @@ func checkActive(ctx context.Context, _ *verifier, j *judgement) *wire.Error {
 	if !j.issuer.introspectsJWT() {
 		return nil
 	}
-	answer, fail := j.issuer.introspect(ctx, j.token)
+	answer, fail := j.issuer.introspect(ctx, j.token, true)
 	if fail != nil {
 		return fail
 	}

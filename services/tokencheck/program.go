@@ -71,7 +71,7 @@ func probeIssuer(ctx context.Context, cfg *IssuerConfig) error {
 	if err != nil {
 		return err
 	}
-	if _, fail := ask.ask(ctx, "probe-"+rand.Text()); fail != nil {
+	if _, fail := ask.ask(ctx, "probe-"+rand.Text(), true); fail != nil {
 		return fmt.Errorf("introspection: %w", fail)
 	}
 	return nil

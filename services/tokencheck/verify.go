@@ -42,6 +42,8 @@ type judgement struct {
 	// metadata are decoded, with the profile zitadel alone.
 	metadata map[string]string
 	binding  binding
+	// doubt is what fails the token if its signature verifies: that its times are a little ahead.
+	doubt *wire.Error
 }
 
 // judge judges one token. certificateSHA256 is as in wire.CheckRequest. ctx bounds what the checks may wait for. The result

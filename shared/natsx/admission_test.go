@@ -182,7 +182,7 @@ func TestLargeRequestsCountForMore(t *testing.T) {
 		r.lane, r.placed, r.weight = lane, true, weigh(bytes)
 		return r
 	}
-	const large = 20 << 10
+	const large = 30 << 10
 	first := from(1, "x1", large)
 	if run, _ := a.offer(first, at(0)); !run { // larger than all that may run, and nothing does
 		t.Fatal("a large one never runs")
@@ -208,7 +208,7 @@ func TestLargeRequestsCountForMore(t *testing.T) {
 }
 
 func TestWeigh(t *testing.T) {
-	for bytes, want := range map[int]int{0: 1, 4095: 1, 4096: 2, 8191: 2, 8192: 3, 64 << 10: 17} {
+	for bytes, want := range map[int]int{0: 1, 6143: 1, 6144: 2, 12287: 2, 12288: 3, 64 << 10: 11} {
 		if got := weigh(bytes); got != want {
 			t.Errorf("%d bytes weigh %d, want %d", bytes, got, want)
 		}

@@ -85,8 +85,8 @@ func (r *Request) Count(e *wire.Error) {
 	}
 }
 
-// ordinaryBytes is how long an ordinary request is at most.
-const ordinaryBytes = 4 << 10
+// ordinaryBytes is what an ordinary request is shorter than: one with a token of 2 KiB, which nats-server encodes again, has about 4 KiB.
+const ordinaryBytes = 6 << 10
 
 // weigh returns the weight of a request of this many bytes. With it the bounds in numbers are bounds of memory: a client may make its
 // token as long as nats-server lets it.

@@ -22,7 +22,7 @@ type Endpoint struct {
 	Queue string
 	// MaxInFlight bounds how many handlers run at once; how many really do follows what they experience. MaxWaiting
 	// bounds how many requests wait for one; beyond it, and when its budget ends while it waits, a request is given up,
-	// newest first served (DESIGN P4). In both a request of 4 KiB or more counts as several, for each full 4 KiB one more, so
+	// newest first served (DESIGN P4). In both a request of 6 KiB or more counts as several, for each full 6 KiB one more, so
 	// that they bound memory too. 0 means DefaultMaxInFlight and DefaultMaxWaiting.
 	MaxInFlight int
 	MaxWaiting  int

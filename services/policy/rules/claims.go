@@ -209,10 +209,7 @@ func numbers(v any) any {
 		if n, err := v.Int64(); err == nil {
 			return n
 		}
-		f, err := v.Float64()
-		if err != nil {
-			return v.String() // out of range: as text it is equal to no number
-		}
+		f, _ := v.Float64() // infinite when it is out of range: no text, whatever it is
 		return f
 	case []any:
 		for i := range v {

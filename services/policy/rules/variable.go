@@ -61,6 +61,9 @@ func compileVariable(name string, v Variable, r *config.Report) *variable {
 		}
 		out.from = append(out.from, o)
 	}
+	if name == deviceVariable && v.StripPrefix != "" {
+		r.Warnf(key+".strip_prefix", "a value without %q in front is taken as it is, and is the same device as one with it; have a condition ask for the prefix", v.StripPrefix)
+	}
 	if v.MaxLength < 1 || v.MaxLength > defaultMaxLength {
 		r.Errorf(key+".max_length", "must lie between 1 and %d", defaultMaxLength)
 	}
@@ -134,17 +137,26 @@ func (v *variable) word(text string) (word, why string) {
 		text = string(raw)
 	}
 	text = strings.TrimPrefix(text, v.stripPrefix)
-	if v.lower {
-		text = strings.ToLower(text)
-	}
 	if why := tokenProblem(text, v.maxLength); why != "" {
 		return "", why
+	}
+	if v.lower { // of a text that was good already
+		if strings.ContainsFunc(text, lowersToASCII) {
+			return "", "holds a letter whose small form is another's"
+		}
+		text = strings.ToLower(text)
+		if why := tokenProblem(text, v.maxLength); why != "" {
+			return "", why
+		}
 	}
 	if v.pattern != nil && !v.pattern.MatchString(text) {
 		return "", "does not match the pattern"
 	}
 	return text, ""
 }
+
+// lowersToASCII is true of letters as the capital I with a dot, which would make one id of two.
+func lowersToASCII(r rune) bool { return r >= utf8.RuneSelf && unicode.ToLower(r) < utf8.RuneSelf }
 
 // tokenProblem says why text may not be one token of a subject; empty when it may (DESIGN P6). Beyond what nats-server
 // demands it refuses what two people could read differently, and beginnings that the server or this system reserve.
