@@ -66,7 +66,8 @@ type Client struct {
 }
 
 // Digest is the base64url SHA-256 of c as it is encoded, by which who waits for a decision knows that it is about his connection. It is the
-// same after c was encoded and decoded.
+// same after c was encoded and decoded. What a later release adds to Client must stay out of it, or be empty for replicas of a release before,
+// which do not know it: the two must agree.
 func (c *Client) Digest() string {
 	sum := sha256.Sum256(c.append(make([]byte, 0, 512)))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
