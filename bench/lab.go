@@ -209,8 +209,9 @@ func (s *System) KillServer() {
 	}
 }
 
-// crash ends one process of each role but nats-server as kill -9 does, and returns what starts them again.
-func (s *System) crash() (again func() error) {
+// crash ends one process of each role but nats-server as kill -9 does, and returns the CPU time that they had used, by role, and what starts
+// them again.
+func (s *System) crash() (gone map[string]time.Duration, again func() error, err error) {
 	var killed []*process
 	roles := map[string]bool{s.server.role: true}
 	s.processes = slices.DeleteFunc(s.processes, func(p *process) bool {
@@ -221,17 +222,22 @@ func (s *System) crash() (again func() error) {
 		killed = append(killed, p)
 		return true
 	})
+	gone, err = cpuOf(killed)
+	delete(gone, "load") // which goes on
 	for _, p := range killed {
 		p.kill()
 	}
-	return func() error {
+	if err != nil {
+		return nil, nil, err
+	}
+	return gone, func() error {
 		for _, p := range killed {
 			if err := s.add(p.role, p.cmd.Path, p.cmd.Args[1:]...); err != nil {
 				return err
 			}
 		}
 		return nil
-	}
+	}, nil
 }
 
 // readyTimeout bounds the start of a system.

@@ -108,7 +108,7 @@ func (r *Report) PrintStorms(out io.Writer) error {
 	rows := [][]string{{"storm", "clients", "admitted", "50 % s", "95 % s", "99 % s", "100 % s", "attempts", "wasted", "lost"}}
 	for _, s := range r.Storms {
 		rows = append(rows, []string{s.Name, strconv.Itoa(s.Fleet.Clients), strconv.Itoa(s.Admitted), seconds(s, 50), seconds(s, 95), seconds(s, 99), seconds(s, 100),
-			strconv.Itoa(s.Attempts), strconv.Itoa(s.Wasted), strconv.Itoa(s.Lost)})
+			strconv.Itoa(s.Attempts), s.wasted(), strconv.Itoa(s.Lost)})
 	}
 	if err := printTable(out, rows); err != nil || len(r.Overloads) == 0 {
 		return err

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"log"
+	"strconv"
 	"time"
 )
 
@@ -272,8 +273,15 @@ func (sc Scenarios) flood(report *Report, v variant, handshakes [][]byte, capaci
 }
 
 func (s Storm) line() string {
-	return fmt.Sprintf("%5d clients  %-60s %5d in, 50 %% %.1f s, 99 %% %.1f s, 100 %% %.1f s, %d attempts, %d wasted, %d lost %v",
-		s.Fleet.Clients, s.Name, s.Admitted, s.Seconds[50], s.Seconds[99], s.Seconds[100], s.Attempts, s.Wasted, s.Lost, s.Outcomes)
+	return fmt.Sprintf("%5d clients  %-60s %5d in, 50 %% %.1f s, 99 %% %.1f s, 100 %% %.1f s, %d attempts, %s wasted, %d lost %v",
+		s.Fleet.Clients, s.Name, s.Admitted, s.Seconds[50], s.Seconds[99], s.Seconds[100], s.Attempts, s.wasted(), s.Lost, s.Outcomes)
+}
+
+func (s Storm) wasted() string {
+	if s.WastedUnknown {
+		return "-"
+	}
+	return strconv.Itoa(s.Wasted)
 }
 
 func (f Flood) line() string {

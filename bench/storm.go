@@ -38,8 +38,10 @@ type Storm struct {
 	Seconds  map[int]float64 `json:"seconds_to_percent"`
 	Attempts int             `json:"attempts"`
 	Outcomes map[string]int  `json:"outcomes"`
-	// Wasted is how many admissions the callout answered for clients that had given up.
-	Wasted int `json:"wasted"`
+	// Wasted is how many admissions the callout answered for clients that had given up. WastedUnknown says that nobody can tell, because
+	// a callout that answered was killed.
+	Wasted        int  `json:"wasted"`
+	WastedUnknown bool `json:"wasted_unknown,omitempty"`
 	// Lost clients saw two authorization errors in a row, after which a default client closes for good.
 	Lost int `json:"lost"`
 	// PerBucket are the admissions in each stormBucket.
@@ -100,7 +102,7 @@ const (
 )
 
 // RunKill lets the fleet loose on s, kills one copy of each service while it comes, and starts them again a little later, as a supervisor
-// does. What those copies had answered and used before is not in the report.
+// does. It fails when everybody was in before that.
 func RunKill(name string, s *System, fleet Fleet, handshakes [][]byte) (Storm, error) {
 	st := &storming{fleet: fleet, addr: s.Addr}
 	defer st.hangUp()
@@ -110,10 +112,19 @@ func RunKill(name string, s *System, fleet Fleet, handshakes [][]byte) (Storm, e
 			defer close(stormed)
 			st.run(handshakes)
 		}()
-		time.Sleep(killAfter)
-		again := s.crash()
+		select {
+		case <-stormed:
+			return fmt.Errorf("%s: all were in after %v; take more clients", name, time.Since(st.began))
+		case <-time.After(killAfter):
+		}
+		st.crashed = true
+		gone, again, err := s.crash()
+		if err != nil {
+			return err
+		}
+		st.gone = gone
 		time.Sleep(awayFor)
-		err := again()
+		err = again()
 		<-stormed
 		return err
 	})
@@ -144,6 +155,10 @@ type storming struct {
 
 	counts [outcomes]atomic.Int64
 	lost   atomic.Int64
+
+	// crashed says that processes were killed, and gone is the CPU time that they had used, by role.
+	crashed bool
+	gone    map[string]time.Duration
 
 	mu       sync.Mutex
 	admitted []time.Duration
@@ -221,14 +236,14 @@ func (st *storming) report(name string, s *System, before int64, used map[string
 		return r, err
 	}
 	for role, d := range after {
-		r.CPU[role] = max(0, (d - used[role]).Seconds()) // a server that was restarted began anew
+		r.CPU[role] = max(0, (d + st.gone[role] - used[role]).Seconds()) // a server that was restarted began anew
 	}
 	time.Sleep(settle)
 	answered, err := s.Answered()
 	if err != nil {
 		return r, err
 	}
-	if s.answered != nil {
+	if r.WastedUnknown = st.crashed; s.answered != nil && !st.crashed {
 		r.Wasted = max(0, int(answered-before)-r.Admitted)
 	}
 	return r, nil

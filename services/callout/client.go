@@ -94,7 +94,7 @@ func verifiedLeaf(tls *jwt.ClientTLS) (*wire.ClientTLS, error) {
 	}
 	sum := sha256.Sum256(cert.Raw)
 	leaf := &wire.ClientTLS{
-		Subject: strings.ToValidUTF8(cert.Subject.String(), "\uFFFD"), // older kinds of strings need not be; the others are ASCII
+		Subject: cert.Subject.String(),
 		DNS:     cert.DNSNames,
 		Emails:  cert.EmailAddresses,
 		SHA256:  base64.RawURLEncoding.EncodeToString(sum[:]),

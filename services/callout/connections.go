@@ -2,6 +2,7 @@ package callout
 
 import (
 	"context"
+	"errors"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -47,7 +48,10 @@ func hear(aside *natsx.Conn, subject, queue string, take nats.MsgHandler) (*nats
 	if err != nil {
 		return nil, err
 	}
-	return sub, sub.SetPendingLimits(-1, maxUnheardBytes)
+	if err := sub.SetPendingLimits(-1, maxUnheardBytes); err != nil {
+		return nil, errors.Join(err, sub.Unsubscribe())
+	}
+	return sub, nil
 }
 
 func (c connections) close() {

@@ -22,7 +22,7 @@ type givenUp struct {
 // not hold up the dispatcher that gives up.
 type giveUps struct {
 	queue chan givenUp
-	bytes atomic.Int64 // of what is in queue
+	bytes atomic.Int64 // of what is in queue or in work
 	do    func(message, *wire.Error)
 	// drop is called for a request that does not fit.
 	drop func(message, *wire.Error)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
@@ -25,7 +26,7 @@ const (
 	askBurst = 32
 	// strangerFor is how long an id that did not answer is not asked after again.
 	strangerFor = 5 * time.Second
-	// strangersEvery and strangersBurst bound the log entries about servers that are not known.
+	// strangersEvery and strangersBurst bound the log entries about servers that anybody can make up.
 	strangersEvery = time.Second
 	strangersBurst = 10
 )
@@ -115,14 +116,14 @@ func (s *servers) note(req *authRequest) (known, stranger bool) {
 		switch {
 		case server.known && len(s.ids) > 0, s.verify:
 		case len(s.ids) > 0:
-			s.warn("a server that is not known asks; add its id to server_ids if it is one of yours", req)
+			s.hint(zap.WarnLevel, "a server that is not known asks; add its id to server_ids if it is one of yours", req)
 		default:
-			s.log.Info("a server asks for the first time; name it in server_ids to take no others", about(req)...)
+			s.hint(zap.InfoLevel, "a server asks for the first time; name it in server_ids to take no others", req)
 		}
 	}
 	if server.issuer != req.Issuer {
 		server.issuer = strings.Clone(req.Issuer)
-		s.log.Info("a server trusts another issuer now", append(about(req), zap.String("issuer_key", text(req.Issuer)))...)
+		s.hint(zap.InfoLevel, "a server trusts another issuer now", req, zap.String("issuer_key", text(req.Issuer)))
 	}
 	if wait, settled := server.waits.see(req.Wait); settled {
 		for _, problem := range Misfits(wait, s.patience) {
@@ -159,21 +160,23 @@ func (s *servers) remember(id string, server *seenServer) {
 	s.seen[strings.Clone(id)] = server // not with the message that it is a part of
 }
 
-// forgetOne forgets any that is not known, and a known one when there is no other: the map's order is random. s.mu is held.
+// forgetOne forgets any that is not known, and a known one when there is no other: the map's order is random. Where everybody is known
+// that says nothing. s.mu is held.
 func (s *servers) forgetOne() {
+	everybody := len(s.ids) == 0 && !s.verify
 	var id string
 	for other, server := range s.seen {
-		if id = other; !server.known {
+		if id = other; everybody || !server.known {
 			break
 		}
 	}
 	delete(s.seen, id)
 }
 
-// warn logs what may be made up, and then come in any number.
-func (s *servers) warn(message string, req *authRequest) {
+// hint logs what may be made up, and then come in any number.
+func (s *servers) hint(level zapcore.Level, message string, req *authRequest, more ...zap.Field) {
 	if s.entries.Allow() {
-		s.log.Warn(message, about(req)...)
+		s.log.Log(level, message, append(about(req), more...)...)
 	}
 }
 
@@ -195,7 +198,7 @@ func (s *servers) judge(req *authRequest, err error) *wire.Error {
 		return nil
 	case errors.Is(err, nats.ErrNoResponders):
 		if server.strangerUntil.IsZero() {
-			s.warn("a request comes from a server that does not answer under its id; it is refused", req)
+			s.hint(zap.WarnLevel, "a request comes from a server that does not answer under its id; it is refused", req)
 		}
 		server.strangerUntil = s.now().Add(strangerFor)
 		return wire.Fail(wire.RequestServer, "", nil)

@@ -3,6 +3,7 @@ package callout
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,6 +44,8 @@ const (
 	maxFailures = 1 << 15
 	// maxEvents bounds the events that wait for their decision.
 	maxEvents = 1 << 14
+	// judgedEarly are at a time: few, so that their records leave room for those of decisions.
+	judgedEarly = maxEvents / 64
 	// joinPatience is how long an event waits: the record of a decision is published a little after it.
 	joinPatience = 3 * time.Second
 	joinEvery    = 500 * time.Millisecond
@@ -83,7 +86,7 @@ type witness struct {
 	publish *publisher
 	log     *zap.Logger
 	entries *rate.Limiter
-	// conn is where the server tells this replica, nil before run; refusedOn the connection on which it refuses to, plus 1.
+	// conn is where the server tells this replica, nil but while it does; refusedOn the connection on which it refuses to, plus 1.
 	conn      atomic.Pointer[natsx.Conn]
 	refusedOn atomic.Uint64
 
@@ -110,7 +113,6 @@ func (w *witness) run(ctx context.Context, conn *natsx.Conn, subjects wire.Subje
 				zap.String("subject", subjectAuthErrors), zap.Error(err))
 		}
 	})
-	w.conn.Store(conn)
 	for _, outcome := range failedOutcomes {
 		sub, err := hear(conn, subjects.Decision(outcome), "", w.heard)
 		if err != nil {
@@ -123,6 +125,8 @@ func (w *witness) run(ctx context.Context, conn *natsx.Conn, subjects wire.Subje
 		return err
 	}
 	defer func() { _ = sub.Unsubscribe() }() // as above
+	w.conn.Store(conn)
+	defer w.conn.Store(nil)
 	tick := time.NewTicker(joinEvery)
 	defer tick.Stop()
 	for {
@@ -167,8 +171,8 @@ func (w *witness) decided(a attempt, outcome string) {
 func (w *witness) remember(a attempt, outcome string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	a.server = strings.Clone(a.server) // not with the message that it is a part of; a map may replace a key that it has
 	if _, known := w.failures[a]; !known {
-		a.server = strings.Clone(a.server) // not with the message that it is a part of
 		if len(w.order) < maxFailures {
 			w.order = append(w.order, a)
 		} else {
@@ -193,7 +197,7 @@ func (w *witness) failed(m *nats.Msg) {
 		w.verdicts[verdict{e.says(), outcome}]++
 	} else {
 		if len(w.events) == maxEvents {
-			early = w.judge(maxEvents / 4)
+			early = w.judge(judgedEarly)
 		}
 		w.events = append(w.events, failure{e.clone(), now.Add(joinPatience)})
 	}
@@ -223,7 +227,7 @@ func (w *witness) judge(n int) (unexplained []failure) {
 		}
 		w.verdicts[verdict{e.says(), outcome}]++
 	}
-	w.events = append(w.events[:0], w.events[n:]...)
+	w.events = slices.Delete(w.events, 0, n)
 	return unexplained
 }
 

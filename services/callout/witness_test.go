@@ -101,7 +101,7 @@ func TestWitnessIsBounded(t *testing.T) {
 	if _, known := w.failures[attempt{"N1", 9}]; known {
 		t.Error("an old one is")
 	}
-	const oldest = maxEvents / 4
+	const oldest = judgedEarly
 	for i := range uint64(maxEvents) {
 		w.failed(event("N2", i+1, ""))
 	}

@@ -1,10 +1,12 @@
 package tokencheck
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,13 +43,26 @@ func TestWaitingForKeysKeepsLittle(t *testing.T) {
 	token := idp.Key(t, "RS256").Sign(t, map[string]any{"kid": "another"}, idp.AccessToken("sensor-a").With(many))
 	before := heap()
 	var all sync.WaitGroup
+	var left atomic.Int64
 	for range logins {
-		all.Go(func() { judged(t, v, token, "", wire.KeySetUnavailable) })
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if _, fail := v.verify(ctx, token, ""); code(fail) != wire.KeyUnknown {
+				t.Errorf("got %v", fail)
+			}
+			left.Add(1)
+		})
 	}
 	natstest.Eventually(t, "all wait", func() bool { return stats.joined.Load()+stats.forced.Load()-already == logins })
-	if each := (heap() - before) / logins; each > most {
+	each := (heap() - before) / logins
+	if n := left.Load(); n > 0 {
+		t.Fatalf("%d of %d did not wait", n, logins)
+	}
+	if each > most {
 		t.Errorf("%d bytes are kept for a login that waits, with a token of %d", each, len(token))
 	}
+	idp.Heal()
 	all.Wait()
 }
 

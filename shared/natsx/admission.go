@@ -49,7 +49,7 @@ func (a *admission) offer(r *Request, now time.Time) (run bool, gone []givenUp) 
 	switch {
 	case !a.inTime(r, now):
 		return false, []givenUp{{r, wire.OutOfTime}}
-	case a.fits(r):
+	case !a.full():
 		a.start(r, now)
 		return true, nil
 	}
@@ -60,11 +60,6 @@ func (a *admission) offer(r *Request, now time.Time) (run bool, gone []givenUp) 
 	}
 	a.wait(r)
 	return false, gone
-}
-
-// fits says whether r may be worked on beside what is. Something always may.
-func (a *admission) fits(r *Request) bool {
-	return !a.full() && (a.running == 0 || a.runningWeight+r.weight <= a.maxRunning)
 }
 
 func (a *admission) start(r *Request, now time.Time) {
@@ -89,16 +84,12 @@ func (a *admission) done(r *Request, answered bool, now time.Time) (next []*Requ
 	a.runningWeight -= r.weight
 	for !a.full() && a.waits > 0 {
 		r := a.popNewest()
-		switch {
-		case !a.inTime(r, now):
+		if !a.inTime(r, now) {
 			gone = append(gone, givenUp{r, wire.OutOfTime})
-		case !a.fits(r):
-			a.wait(r) // until more of what is worked on has ended
-			return next, gone
-		default:
-			a.start(r, now)
-			next = append(next, r)
+			continue
 		}
+		a.start(r, now)
+		next = append(next, r)
 	}
 	return next, gone
 }
@@ -127,7 +118,7 @@ func (a *admission) inTime(r *Request, now time.Time) bool {
 	return r.deadline.Sub(now) > a.limit.need(r.budget)
 }
 
-// full says whether one more would have to wait, however small.
+// full says whether one more would have to wait. The last one that runs may go beyond maxRunning: else small ones would overtake it for ever.
 func (a *admission) full() bool {
 	return a.running >= a.limit.current || a.runningWeight >= a.maxRunning
 }

@@ -34,8 +34,8 @@ type Caller struct {
 	conn    *Conn
 	options CallerOptions
 	inbox   *inbox
-	// silence has further attempts where none came back, trouble those after an answer that says that a replica is in trouble: what
-	// somebody outside can cause at will must not use up what the death of a replica needs.
+	// silence has further attempts after none came back in time, trouble those after an answer that says that a replica is in trouble: that
+	// answer comes at once for tokens that anybody can make, and must not use up what the death of a replica needs.
 	silence, trouble *retryBudget
 	// calls counts requests, again further attempts.
 	calls, again atomic.Uint64
@@ -142,7 +142,9 @@ type call struct {
 	sendAt time.Time
 	// freeRetry says that sending again costs the neighbour nothing, because nobody got the attempt before.
 	freeRetry bool
-	pause     time.Duration
+	// answered says that it is an answer, of trouble, after which it is sent again.
+	answered bool
+	pause    time.Duration
 	// handedOn says that the call ended with an answer of somebody to whom it was handed on.
 	handedOn bool
 	// unanswered says that an attempt had no answer when it was time for the next, or for the end.
@@ -227,9 +229,9 @@ func (k *call) failed() *wire.Error {
 func (k *call) sendAgain(now time.Time) *wire.Error {
 	k.unanswered = k.unanswered || k.outstanding > 0
 	k.sendAt = time.Time{}
-	budget := k.caller.trouble
-	if k.outstanding > 0 {
-		budget = k.caller.silence
+	budget := k.caller.silence
+	if k.answered {
+		budget, k.answered = k.caller.trouble, false
 	}
 	if !k.freeRetry && (k.attempts >= maxAttempts || !budget.take()) {
 		return nil
@@ -319,7 +321,7 @@ func (k *call) judge(m *nats.Msg) (data []byte, fail *wire.Error, done bool) {
 			k.sendAt = time.Time{}
 		}
 	case k.attempts < maxAttempts:
-		k.sendAt = time.Now()
+		k.sendAt, k.answered = time.Now(), true
 	default:
 		k.sendAt = time.Time{}
 	}

@@ -40,8 +40,9 @@ type endpoint struct {
 	sweep   *time.Timer
 	sweepAt time.Time
 	// unsorted are requests whose source is not known yet, oldest first; sorting says that sort runs.
-	unsorted []*Request
-	sorting  bool
+	unsorted       []*Request
+	unsortedWeight int
+	sorting        bool
 	// owed counts what goes on beside handlers and waiting requests and has to end before the endpoint is idle: requests
 	// on their way to giveUp, and sort.
 	owed int
@@ -102,9 +103,10 @@ func (e *endpoint) Handle(m micro.Request) {
 func (e *endpoint) takeIn(r *Request, now time.Time) {
 	e.mu.Lock()
 	full := e.admission.full()
-	behind := len(e.unsorted) >= maxUnsorted
+	behind := e.unsortedWeight >= maxUnsorted
 	if full && !behind && e.admission.source != nil {
 		e.unsorted = append(e.unsorted, r)
+		e.unsortedWeight += r.weight
 		if !e.sorting {
 			e.sorting = true
 			e.owed++

@@ -69,13 +69,14 @@ func (o *Onward) Open() bool { return o.permission.Held() }
 func (r *Request) HandOn(ctx context.Context, o *Onward, data, otherwise []byte) error {
 	deadline, _ := ctx.Deadline()
 	left := time.Until(deadline) - hopShave
-	if left <= 0 {
+	switch {
+	case r.answered.Load():
+		return nil
+	case left <= 0:
 		return wire.Fail(wire.OutOfTime, "", nil)
-	}
-	if r.reply == "" {
+	case r.reply == "":
 		return nats.ErrMsgNoReply
-	}
-	if r.answered.Swap(true) {
+	case r.answered.Swap(true):
 		return nil
 	}
 	m := newMessage(o.subject, r.reply+wire.HandedOnReply, r.ID, left, data)
