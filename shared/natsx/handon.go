@@ -2,6 +2,7 @@ package natsx
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,8 @@ const (
 	maxTrial = 1024
 )
 
+var errReplyOfServer = errors.New("nats-server lets no client name this reply subject")
+
 // Onward returns the way to subject. refused is called, in place of the log, with the first refusal of each connection.
 func (c *Conn) Onward(subject string, refused func(error)) *Onward {
 	o := &Onward{subject: subject, reconnects: func() uint64 { return c.Stats().Reconnects }}
@@ -63,7 +66,8 @@ func (o *Onward) Open() bool { return o.permission.Held() }
 
 // HandOn sends data onward as this request, whose requester then has its answer from there: its ID, its place for the reply and what
 // is left of its budget go along. ctx is the handler's. It fails with wire.OutOfTime when too little time is left for the way, and with
-// nats.go's error when the request has no place for a reply or data could not be sent; the request is then still to be answered. It is
+// another error when the request has no place for a reply, or one that only nats-server may name, as behind a gateway, or data could not be
+// sent; the request is then still to be answered. It is
 // nil, and nothing is sent, for a request that was answered before. otherwise is the answer should the server refuse data; it may be
 // kept for a while and must not be changed.
 func (r *Request) HandOn(ctx context.Context, o *Onward, data, otherwise []byte) error {
@@ -76,6 +80,8 @@ func (r *Request) HandOn(ctx context.Context, o *Onward, data, otherwise []byte)
 		return wire.Fail(wire.OutOfTime, "", nil)
 	case r.reply == "":
 		return nats.ErrMsgNoReply
+	case ofServer(r.reply):
+		return errReplyOfServer
 	case r.answered.Swap(true):
 		return nil
 	}

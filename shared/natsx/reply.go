@@ -8,19 +8,36 @@ import (
 	"harmony.internal/authcallout/shared/wire"
 )
 
-// inboxes are where answers go: this project's, nats.go's, and those that nats-server makes for a request from another account.
-var inboxes = []string{inboxRoot, "_INBOX.", "_R_."}
+// What nats-server makes of a reply subject: of a request from another account (server/accounts.go, replyPrefix), and of one that came over a
+// gateway, with the hashes of a cluster and a server behind it (server/gateway.go, gwReplyPrefix). A client can answer there, and cannot
+// name such a subject in a request of its own.
+const (
+	importedReply = "_R_."
+	gatewayReply  = "_GR_."
+)
+
+// inboxes are where answers go: this project's, nats.go's, and those that nats-server makes.
+var inboxes = []string{inboxRoot, "_INBOX.", importedReply}
 
 // maxShownReply bounds what the log shows of a subject that somebody chose.
 const maxShownReply = 128
 
 func isInbox(subject string) bool {
+	if rest, routed := strings.CutPrefix(subject, gatewayReply); routed {
+		_, rest, _ = strings.Cut(rest, ".")
+		_, subject, _ = strings.Cut(rest, ".")
+	}
 	for _, prefix := range inboxes {
 		if strings.HasPrefix(subject, prefix) {
 			return true
 		}
 	}
 	return false
+}
+
+// ofServer says that nats-server made the reply subject.
+func ofServer(reply string) bool {
+	return strings.HasPrefix(reply, importedReply) || strings.HasPrefix(reply, gatewayReply)
 }
 
 // mayAnswer reports whether r's answer may go where r says. A request that wants none is no harm.
