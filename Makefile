@@ -55,7 +55,7 @@ race-notice:
 .PHONY: check-deps
 check-deps: ## Prove that no service links nats-server or a test package.
 	@for svc in callout tokencheck policy; do \
-	  if go list -deps ./services/$$svc/cmd/$$svc | grep -E 'nats-io/nats-server|/shared/(natstest|oidctest)$$|/deploy/'; then \
+	  if go list -deps ./services/$$svc/cmd/$$svc | grep -E 'nats-io/nats-server|/shared/(natstest|oidctest|heaptest)$$|/deploy/'; then \
 	    echo "services/$$svc links the packages above; a service must not"; exit 1; \
 	  fi; echo "services/$$svc: links no server and no test package"; \
 	done

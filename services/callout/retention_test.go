@@ -10,17 +10,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"harmony.internal/authcallout/shared/heaptest"
 	"harmony.internal/authcallout/shared/wire"
 )
-
-// heap is what is in use after a collection, in bytes.
-func heap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC() // what the first one's finalizers and pools let go
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // TestNoTokenIsKept: what is remembered of a login, by whoever, is not more than its names; a part of a message would keep all of it, with
 // a token that anybody can make as long as nats-server lets him.
@@ -32,7 +24,7 @@ func TestNoTokenIsKept(t *testing.T) {
 	b.handler.recorder = newRecorder(zap.NewNop(), publish, newWitness(publish, zap.NewNop()))
 	b.near.onCheck = failsWith(wire.TokenTooLarge)
 	w := b.handler.recorder.witness
-	before := heap()
+	before := heaptest.InUse()
 	for i := range uint64(logins) {
 		m := b.message(b.request(func(c *jwt.AuthorizationRequestClaims) {
 			c.ClientInformation.ID, c.ConnectOptions.Token = i+1, long
@@ -46,7 +38,7 @@ func TestNoTokenIsKept(t *testing.T) {
 		// Each from another server, as somebody can who may publish requests.
 		b.server = newAuthority(t)
 	}
-	grown := heap() - before
+	grown := heaptest.InUse() - before
 	if n := len(w.failures); n != 2*logins {
 		t.Errorf("%d failures are remembered, want %d", n, 2*logins)
 	}

@@ -10,19 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"harmony.internal/authcallout/shared/heaptest"
 	"harmony.internal/authcallout/shared/natstest"
 	"harmony.internal/authcallout/shared/oidctest"
 	"harmony.internal/authcallout/shared/wire"
 )
-
-// heap is what is in use after a collection, in bytes.
-func heap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC() // what the first one's finalizers and pools let go
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // TestWaitingForKeysKeepsLittle: anybody can make a token that waits for the provider, with as many claims as one may have, each of which takes
 // many times its text.
@@ -41,7 +33,7 @@ func TestWaitingForKeysKeepsLittle(t *testing.T) {
 		many[fmt.Sprintf("%x", i)] = 0
 	}
 	token := idp.Key(t, "RS256").Sign(t, map[string]any{"kid": "another"}, idp.AccessToken("sensor-a").With(many))
-	before := heap()
+	before := heaptest.InUse()
 	var all sync.WaitGroup
 	var left atomic.Int64
 	for range logins {
@@ -55,7 +47,7 @@ func TestWaitingForKeysKeepsLittle(t *testing.T) {
 		})
 	}
 	natstest.Eventually(t, "all wait", func() bool { return stats.joined.Load()+stats.forced.Load()-already == logins })
-	each := (heap() - before) / logins
+	each := (heaptest.InUse() - before) / logins
 	if n := left.Load(); n > 0 {
 		t.Fatalf("%d of %d did not wait", n, logins)
 	}
@@ -84,11 +76,11 @@ func TestCacheCountsWhatItKeeps(t *testing.T) {
 			for i := range minted {
 				minted[i] = idp.Key(t, "ES256").Sign(t, row.header, idp.AccessToken(fmt.Sprint("sensor-", i)).With(row.claims()))
 			}
-			before, counted := heap(), iss.verdicts.figures().Bytes
+			before, counted := heaptest.InUse(), iss.verdicts.figures().Bytes
 			for i := range minted {
 				judged(t, v, minted[i], "", 0)
 			}
-			held, counted := heap()-before, iss.verdicts.figures().Bytes-counted
+			held, counted := heaptest.InUse()-before, iss.verdicts.figures().Bytes-counted
 			if n := iss.verdicts.figures().Entries; n != tokens+1 {
 				t.Fatalf("%d are kept", n)
 			}

@@ -14,8 +14,7 @@ import (
 func Sign(private std.PrivateKey, message []byte) []byte { return sign(private, message) }
 
 // Key is a public key to verify with, kept (on the platforms of voi.go) with multiples of its point: 40 KiB, made in the time of four
-// verifications. With the zero
-// Key nothing verifies. Safe for concurrent use.
+// verifications. With the zero Key nothing verifies. Safe for concurrent use.
 type Key struct {
 	public     std.PublicKey // nil for none
 	negated    *multiples    // of the point's negative

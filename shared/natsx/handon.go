@@ -67,9 +67,8 @@ func (o *Onward) Open() bool { return o.permission.Held() }
 // HandOn sends data onward as this request, whose requester then has its answer from there: its ID, its place for the reply and what
 // is left of its budget go along. ctx is the handler's. It fails with wire.OutOfTime when too little time is left for the way, and with
 // another error when the request has no place for a reply, or one that only nats-server may name, as behind a gateway, or data could not be
-// sent; the request is then still to be answered. It is
-// nil, and nothing is sent, for a request that was answered before. otherwise is the answer should the server refuse data; it may be
-// kept for a while and must not be changed.
+// sent; the request is then still to be answered. It is nil, and nothing is sent, for a request that was answered before. otherwise is the
+// answer should the server refuse data; it may be kept for a while and must not be changed.
 func (r *Request) HandOn(ctx context.Context, o *Onward, data, otherwise []byte) error {
 	deadline, _ := ctx.Deadline()
 	left := time.Until(deadline) - hopShave

@@ -209,7 +209,10 @@ func numbers(v any) any {
 		if n, err := v.Int64(); err == nil {
 			return n
 		}
-		f, _ := v.Float64() // infinite when it is out of range: no text, whatever it is
+		f, err := v.Float64()
+		if err != nil {
+			return nil // out of range: no text, and no number that a condition could compare
+		}
 		return f
 	case []any:
 		for i := range v {

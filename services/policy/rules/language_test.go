@@ -52,6 +52,7 @@ func TestVariables(t *testing.T) {
 		{"a capital whose small form is another's", `{from: [a], lower: true}`, ask("{\"a\":\"\u0130\"}"), nil, "", wire.VariableInvalid},
 		{"letters beyond ASCII", `{from: [a], lower: true}`, ask(`{"a":"Ärger-ẞ"}`), nil, "ärger-ß", 0},
 		{"number", `{from: [a]}`, ask(`{"a":7}`), nil, "", wire.VariableUnresolved},
+		{"list with a number that is out of range", `{from: [a], list: true}`, ask(`{"a":["x",1e999]}`), nil, "", wire.VariableUnresolved},
 		{"number that is out of range", `{from: [a]}`, ask(`{"a":1e999}`), nil, "", wire.VariableUnresolved},
 		{"nothing but the prefix", `{from: [a], strip_prefix: "dev:"}`, ask(`{"a":"dev:"}`), nil, "", wire.VariableInvalid},
 		{"pattern", `{from: [a], pattern: "[a-z]+"}`, ask(`{"a":"abc"}`), nil, "abc", 0},

@@ -110,6 +110,8 @@ func TestConditions(t *testing.T) {
 		{`"admin" in roles`, `{}`, wire.NoMatchingRule},
 		{`issuer == "https://id.example.com" && subject == "7"`, `{}`, 0},
 		{`claims.level == 3`, `{"level":3}`, 0},
+		{`claims.level > 3`, `{"level":1e999}`, wire.RuleFailed}, // out of range is no number
+		{`claims.level == 3`, `{"level":1e999}`, wire.NoMatchingRule},
 		{`claims.id == 400938672414788646`, `{"id":400938672414788646}`, 0},
 		{`claims.id == 400938672414788647`, `{"id":400938672414788646}`, wire.NoMatchingRule},
 		{`has(claims.tenant) && claims.tenant == "a"`, `{}`, wire.NoMatchingRule},
